@@ -1,0 +1,1 @@
+//! The non-interactive front ends, one file a subcommand; they may print.

@@ -1,0 +1,1 @@
+//! The console: fleet and keys in, cells and effects out.

@@ -1,0 +1,1 @@
+//! The demo MCP server, inside this process: no Docker, no network.

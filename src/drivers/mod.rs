@@ -1,0 +1,83 @@
+//! Drivers bring instances into existence, one per `orchestration_mode`.
+
+pub mod embedded;
+pub mod process;
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWrite};
+
+use crate::model::{Backend, Exit, Failure, InstanceId, Mode, RunId};
+use crate::stores::logs::LogWriter;
+
+/// A boxed future, so that `dyn Driver` and `dyn Running` are possible.
+pub type Task<'a, T> = Pin<Box<dyn Future<Output = Result<T, Failure>> + Send + 'a>>;
+
+/// Makes instances of one mode.
+pub trait Driver: Send + Sync {
+    /// Its `orchestration_mode`.
+    fn kind(&self) -> &'static str;
+
+    /// Whether the world it needs (an engine, a remote API) is usable now.
+    fn check(&self) -> Task<'_, ()>;
+
+    /// Creates and starts one instance. Dropping the future must leave nothing behind.
+    fn start(&self, order: Order) -> Task<'_, Box<dyn Running>>;
+
+    /// Removes what a crashed run left; returns how many things that were.
+    fn reap(&self, run: &RunId) -> Task<'_, usize>;
+}
+
+/// What to start, and where its output goes.
+#[derive(Clone)]
+pub struct Order {
+    pub backend: Arc<Backend>,
+    pub instance: InstanceId,
+    pub run: RunId,
+    /// The log of the instance; the driver writes stderr and its own remarks to it from the first byte.
+    pub log: LogWriter,
+}
+
+/// A started instance. It must be stopped with [`Running::stop`]; dropping it kills it unseen.
+pub trait Running: Send {
+    /// Where it speaks MCP. Taken once.
+    fn endpoint(&mut self) -> Endpoint;
+
+    /// Facts for `inspect` and the death card; no secret values.
+    fn facts(&self) -> Vec<(Arc<str>, Arc<str>)>;
+
+    /// Resolves when it ended. Cancel-safe.
+    fn wait(&mut self) -> Task<'_, Exit>;
+
+    /// Its resource use now; `None` where nothing can be measured.
+    fn usage(&mut self) -> Task<'_, Option<Usage>>;
+
+    /// Asks it to end, waits for `grace`, then kills it with all its descendants. Returns when
+    /// nothing of it is left.
+    fn stop(self: Box<Self>, grace: Duration) -> Task<'static, ()>;
+}
+
+/// Resource use of an instance with all its processes.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Usage {
+    /// Percent of one core since the last question.
+    pub cpu: f32,
+    /// Resident bytes.
+    pub memory: u64,
+    pub memory_limit: Option<u64>,
+    pub processes: u32,
+}
+
+/// Where an instance speaks MCP.
+pub enum Endpoint {
+    /// One JSON-RPC message a line.
+    Stdio { read: Box<dyn AsyncRead + Send + Unpin>, write: Box<dyn AsyncWrite + Send + Unpin> },
+}
+
+/// The driver for a mode, or why there is none.
+pub trait Drivers: Send + Sync {
+    fn driver(&self, mode: &Mode) -> Result<Arc<dyn Driver>, Failure>;
+}

@@ -1,0 +1,1 @@
+//! `local_process`: a child in its own process group.

@@ -1,0 +1,34 @@
+//! What is asked of the orchestrator.
+
+use std::time::Duration;
+
+use super::{BackendName, CallId, Caller, InstanceId, SessionId, ToolCall};
+
+/// A number of instances of one backend.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ask {
+    pub backend: BackendName,
+    /// At least 1. A shared backend gives its one instance whatever the number.
+    pub count: usize,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub enum Command {
+    OpenSession { caller: Caller, asks: Vec<Ask> },
+    /// Takes down all instances of the session, then forgets it.
+    CloseSession(SessionId),
+    /// Stops it if it runs, then starts it again with a fresh restart budget.
+    Restart(InstanceId),
+    Stop(InstanceId),
+    Start(InstanceId),
+    /// Stops it and forgets it.
+    Remove(InstanceId),
+    Call(ToolCall),
+    Cancel(CallId),
+    /// Gives a running call this much more time, beyond the hard maximum if need be.
+    Extend(CallId, Duration),
+    /// Asks the server for its tools again.
+    ListTools(InstanceId),
+    /// Resource use of this instance is on screen (or no longer): sample it often (or rarely).
+    Watch(Option<InstanceId>),
+}

@@ -1,0 +1,25 @@
+//! Pure data: what exists, what happened, what is asked. No tokio, no terminal, no protocol crates.
+
+mod call;
+mod command;
+mod event;
+mod failure;
+mod fleet;
+mod ids;
+mod phase;
+mod spec;
+
+pub use call::{Call, CallState, Caller, Obedience, Outcome, Progress, ToolCall, ToolSpec};
+pub use command::{Ask, Command};
+pub use event::{Event, Happening, Level, Notice};
+pub use failure::{Cause, Exit, Failure, Stage};
+pub use fleet::{
+    BackendInfo, DeathCard, Era, Fleet, Health, Instance, Probe, Sample, ServerInfo, Session,
+    SHARED_SESSION,
+};
+pub use ids::{BackendName, CallId, InstanceId, ResultId, RunId, SessionId};
+pub use phase::Phase;
+pub use spec::{
+    Backend, HealthPolicy, LocalDocker, Limits, LocalProcess, Mode, RemoteApi, RemoteAuth,
+    RemoteHttpApi, RestartPolicy, Scope, Secret, StartupCheck, Transport,
+};

@@ -1,0 +1,222 @@
+//! A backend as configured and validated: everything a driver needs to make instances of it.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::BackendName;
+
+/// A configured value that must never be shown: `Debug` and `Display` print `•••`.
+#[derive(Clone, PartialEq, Eq, Default)]
+pub struct Secret(String);
+
+impl Secret {
+    pub fn new(value: impl Into<String>) -> Self {
+        Self(value.into())
+    }
+
+    /// The value itself, for the one place that passes it on.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("•••")
+    }
+}
+
+impl fmt::Display for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("•••")
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, strum::Display, strum::EnumString, strum::VariantNames)]
+#[strum(serialize_all = "snake_case")]
+pub enum Scope {
+    /// Each session has its own instances.
+    #[default]
+    Session,
+    /// One instance for everybody, provisioned once at start-up.
+    SharedGlobal,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, strum::Display, strum::EnumString, strum::VariantNames)]
+#[strum(serialize_all = "snake_case")]
+pub enum Transport {
+    #[default]
+    Http,
+    Stdio,
+}
+
+/// `startup_check_mcp_tool`: a call that must succeed before an instance is ready.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StartupCheck {
+    pub tool: String,
+    /// A JSON object.
+    pub arguments: Value,
+}
+
+/// What happens when an instance dies after it was ready. A start that fails is never repeated by itself.
+#[derive(Clone, Debug, PartialEq)]
+pub enum RestartPolicy {
+    Never,
+    OnFailure {
+        /// Automatic starts before giving up.
+        attempts: u32,
+        /// The first pause; it doubles up to `ceiling`, with jitter.
+        backoff: Duration,
+        ceiling: Duration,
+        /// Being ready for this long gives the whole budget back.
+        stable: Duration,
+    },
+}
+
+impl Default for RestartPolicy {
+    fn default() -> Self {
+        Self::OnFailure {
+            attempts: 3,
+            backoff: Duration::from_secs(1),
+            ceiling: Duration::from_secs(30),
+            stable: Duration::from_secs(60),
+        }
+    }
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct HealthPolicy {
+    pub interval: Duration,
+    pub timeout: Duration,
+    /// Consecutive unanswered probes, with no call in flight, that count as death; 0 never does.
+    pub failures: u32,
+}
+
+impl Default for HealthPolicy {
+    fn default() -> Self {
+        Self { interval: Duration::from_secs(5), timeout: Duration::from_secs(5), failures: 3 }
+    }
+}
+
+/// A configured kind of environment.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Backend {
+    pub name: BackendName,
+    /// `backend_type`, an identifier.
+    pub kind: String,
+    pub mode: Mode,
+    pub scope: Scope,
+    pub transport: Transport,
+    pub startup_check: Option<StartupCheck>,
+    pub restart: RestartPolicy,
+    pub health: HealthPolicy,
+    /// From its own start (not its place in the queue) to ready.
+    pub start_timeout: Duration,
+    /// Time without answer or progress after which a call ends.
+    pub call_timeout: Duration,
+    /// Hard maximum of a call, whatever its progress.
+    pub call_max_timeout: Duration,
+    /// Between asking an instance to end and killing it.
+    pub stop_grace: Duration,
+}
+
+/// `orchestration_mode` with what it needs.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Mode {
+    /// The demo server inside this process.
+    Embedded,
+    LocalProcess(LocalProcess),
+    LocalDocker(Box<LocalDocker>),
+    RemoteHttpApi(Box<RemoteHttpApi>),
+}
+
+impl Mode {
+    /// Its name in the configuration file.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Mode::Embedded => "embedded",
+            Mode::LocalProcess(_) => "local_process",
+            Mode::LocalDocker(_) => "local_docker",
+            Mode::RemoteHttpApi(_) => "remote_http_api",
+        }
+    }
+
+    /// What a list column has room for.
+    pub fn short(&self) -> &'static str {
+        match self {
+            Mode::Embedded => "embedded",
+            Mode::LocalProcess(_) => "process",
+            Mode::LocalDocker(_) => "docker",
+            Mode::RemoteHttpApi(_) => "remote",
+        }
+    }
+}
+
+/// `local_process`: a child in its own process group that speaks MCP on stdin and stdout.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LocalProcess {
+    pub command: String,
+    pub args: Vec<String>,
+    /// Added to our own environment.
+    pub env: BTreeMap<String, Secret>,
+    pub cwd: Option<PathBuf>,
+}
+
+/// `local_docker`: the keys of the inherited contract.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LocalDocker {
+    pub image: String,
+    pub container_port: Option<u16>,
+    pub template_data_path_host: Option<PathBuf>,
+    pub container_template_data_path: Option<String>,
+    pub run_args: Vec<String>,
+    pub command: Option<Vec<String>>,
+    /// host path or volume name -> (path in the container, `rw` or `ro`)
+    pub volumes: BTreeMap<String, (String, String)>,
+    /// `global_docker_options`, as written.
+    pub global_options: BTreeMap<String, Value>,
+}
+
+/// `remote_http_api`: a provisioning API that hands out instances.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RemoteHttpApi {
+    pub api: RemoteApi,
+    pub resource_type: String,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct RemoteApi {
+    pub base_url: String,
+    pub create_instance_endpoint: String,
+    pub delete_instance_endpoint_template: String,
+    pub call_tool_endpoint_template: Option<String>,
+    pub auth: RemoteAuth,
+    pub timeout: Duration,
+    pub connect_timeout: Duration,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub enum RemoteAuth {
+    None,
+    Bearer(Secret),
+    Header { name: String, value: Secret },
+}
+
+/// Limits of a whole run.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Limits {
+    /// Instances starting at the same time.
+    pub parallel_starts: usize,
+    /// Largest MCP message accepted from a server, bytes.
+    pub max_message: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { parallel_starts: 8, max_message: 256 << 20 }
+    }
+}

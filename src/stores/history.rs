@@ -1,0 +1,1 @@
+//! Finished calls, kept on disk across runs: one JSON object a line.
