@@ -74,7 +74,10 @@ pub struct Usage {
 /// Where an instance speaks MCP.
 pub enum Endpoint {
     /// One JSON-RPC message a line.
-    Stdio { read: Box<dyn AsyncRead + Send + Unpin>, write: Box<dyn AsyncWrite + Send + Unpin> },
+    Stdio {
+        read: Box<dyn AsyncRead + Send + Unpin>,
+        write: Box<dyn AsyncWrite + Send + Unpin>,
+    },
 }
 
 /// The driver for a mode, or why there is none.

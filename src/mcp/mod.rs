@@ -80,7 +80,12 @@ impl ToolClient {
     }
 
     /// Calls a tool with the text of a JSON object as arguments.
-    pub async fn call(&self, tool: &str, arguments: &str, control: CallControl) -> Result<Answer, NoAnswer> {
+    pub async fn call(
+        &self,
+        tool: &str,
+        arguments: &str,
+        control: CallControl,
+    ) -> Result<Answer, NoAnswer> {
         let _ = (tool, arguments, control);
         unimplemented!()
     }

@@ -173,7 +173,10 @@ pub struct Fleet {
 
 impl Fleet {
     pub fn new(backends: Arc<[Arc<BackendInfo>]>) -> Self {
-        Self { backends, ..Self::default() }
+        Self {
+            backends,
+            ..Self::default()
+        }
     }
 
     pub fn instance(&self, id: &InstanceId) -> Option<&Arc<Instance>> {
@@ -181,7 +184,9 @@ impl Fleet {
     }
 
     pub fn instances(&self) -> impl Iterator<Item = &Arc<Instance>> {
-        self.sessions.values().flat_map(|session| session.instances.values())
+        self.sessions
+            .values()
+            .flat_map(|session| session.instances.values())
     }
 
     /// Sessions in the order they were opened.
@@ -220,7 +225,11 @@ impl Fleet {
                 self.sessions.remove(session);
                 self.homes.retain(|_, home| home != session);
             }
-            Happening::InstanceAdded { session, instance, backend } => {
+            Happening::InstanceAdded {
+                session,
+                instance,
+                backend,
+            } => {
                 self.add_instance(at, session, instance, backend);
             }
             Happening::InstanceRemoved { instance } => {
@@ -231,7 +240,11 @@ impl Fleet {
                 }
             }
             Happening::CallStarted { call } => self.start_call(call),
-            Happening::CallProgressed { call, progress, deadline } => {
+            Happening::CallProgressed {
+                call,
+                progress,
+                deadline,
+            } => {
                 self.change_call(*call, |call| {
                     call.progress = Some(progress.clone());
                     call.deadline = *deadline;
@@ -270,7 +283,9 @@ impl Fleet {
         id: &InstanceId,
         backend: &Arc<BackendInfo>,
     ) {
-        let Some(home) = self.sessions.get_mut(session) else { return };
+        let Some(home) = self.sessions.get_mut(session) else {
+            return;
+        };
         let instance = Instance {
             id: id.clone(),
             session: session.clone(),
@@ -293,7 +308,9 @@ impl Fleet {
             last_tool: None,
             stdout_noise: 0,
         };
-        Arc::make_mut(home).instances.insert(id.clone(), Arc::new(instance));
+        Arc::make_mut(home)
+            .instances
+            .insert(id.clone(), Arc::new(instance));
         self.homes.insert(id.clone(), session.clone());
     }
 
@@ -319,21 +336,36 @@ impl Fleet {
             instance.last_tool = Some(call.tool.clone());
         });
         self.calls.insert(call.id, call.clone());
-        let ended = self.calls.values().filter(|call| !call.is_running()).count();
+        let ended = self
+            .calls
+            .values()
+            .filter(|call| !call.is_running())
+            .count();
         for _ in CALLS_KEPT..ended {
-            let oldest = self.calls.values().find(|call| !call.is_running()).map(|call| call.id);
+            let oldest = self
+                .calls
+                .values()
+                .find(|call| !call.is_running())
+                .map(|call| call.id);
             oldest.and_then(|id| self.calls.remove(&id));
         }
     }
 
     fn end_call(&mut self, id: CallId, state: &CallState) {
-        let Some(call) = self.calls.get(&id).filter(|call| call.is_running()).cloned() else {
+        let Some(call) = self
+            .calls
+            .get(&id)
+            .filter(|call| call.is_running())
+            .cloned()
+        else {
             return;
         };
         self.change_call(id, |call| call.state = state.clone());
         self.change_instance(&call.instance, |instance| {
             instance.in_flight = instance.in_flight.saturating_sub(1);
-            let CallState::Ended { outcome, took, .. } = state else { return };
+            let CallState::Ended { outcome, took, .. } = state else {
+                return;
+            };
             if outcome.result().is_some() {
                 push_bounded(&mut instance.latencies, *took, SAMPLES_KEPT);
             }
@@ -362,7 +394,9 @@ impl Instance {
                 self.step = Some(step.clone());
                 self.step_deadline = *deadline;
             }
-            Happening::RetryAt { attempt, of, at, .. } => self.retry = Some((*attempt, *of, *at)),
+            Happening::RetryAt {
+                attempt, of, at, ..
+            } => self.retry = Some((*attempt, *of, *at)),
             Happening::Initialized { server, .. } => self.server = Some(server.clone()),
             Happening::Described { facts, .. } => self.facts = facts.clone(),
             Happening::ToolsListed { tools, .. } => self.tools = Some(tools.clone()),
@@ -375,7 +409,11 @@ impl Instance {
                 push_bounded(&mut health.probes, probe.clone(), SAMPLES_KEPT);
             }
             Happening::Sampled { sample, .. } => {
-                push_bounded(&mut Arc::make_mut(&mut self.health).samples, *sample, SAMPLES_KEPT);
+                push_bounded(
+                    &mut Arc::make_mut(&mut self.health).samples,
+                    *sample,
+                    SAMPLES_KEPT,
+                );
             }
             Happening::Died { card, .. } => self.death = Some(card.clone()),
             Happening::StdoutNoise { lines, .. } => self.stdout_noise += lines,

@@ -36,7 +36,17 @@ impl fmt::Display for Secret {
     }
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, strum::Display, strum::EnumString, strum::VariantNames)]
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    Default,
+    strum::Display,
+    strum::EnumString,
+    strum::VariantNames,
+)]
 #[strum(serialize_all = "snake_case")]
 pub enum Scope {
     /// Each session has its own instances.
@@ -46,7 +56,17 @@ pub enum Scope {
     SharedGlobal,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, strum::Display, strum::EnumString, strum::VariantNames)]
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    Default,
+    strum::Display,
+    strum::EnumString,
+    strum::VariantNames,
+)]
 #[strum(serialize_all = "snake_case")]
 pub enum Transport {
     #[default]
@@ -98,7 +118,11 @@ pub struct HealthPolicy {
 
 impl Default for HealthPolicy {
     fn default() -> Self {
-        Self { interval: Duration::from_secs(5), timeout: Duration::from_secs(5), failures: 3 }
+        Self {
+            interval: Duration::from_secs(5),
+            timeout: Duration::from_secs(5),
+            failures: 3,
+        }
     }
 }
 
@@ -217,6 +241,9 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { parallel_starts: 8, max_message: 256 << 20 }
+        Self {
+            parallel_starts: 8,
+            max_message: 256 << 20,
+        }
     }
 }

@@ -20,7 +20,9 @@ pub enum Source {
 }
 
 /// MCP logging levels (RFC 5424), most harmless first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, strum::Display, strum::EnumString)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, strum::Display, strum::EnumString,
+)]
 #[strum(serialize_all = "lowercase")]
 pub enum Severity {
     Debug,

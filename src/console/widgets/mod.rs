@@ -1,0 +1,5 @@
+//! Parts that panes and modals are made of.
+
+pub mod prompt;
+pub mod text;
+pub mod toast;
