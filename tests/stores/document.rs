@@ -1,4 +1,4 @@
-//! A document agrees with serde_json on any JSON, and bears any other bytes.
+//! A document agrees with `serde_json` on any JSON, and bears any other bytes.
 
 use std::sync::Arc;
 use std::time::Duration;
