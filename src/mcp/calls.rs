@@ -98,10 +98,10 @@ impl<'a> Running<'a> {
         };
         let mut ticket = tokio::select! {
             biased;
-            ticket = self.link.request("tools/call", params, Some(hook)) => ticket.map_err(failed)?,
             // Nothing was sent, so nothing can be obeyed.
             () = self.cancel.cancelled() => return Err(NoAnswer::Cancelled(Obedience::Silent)),
             at = expired(&mut self.deadline) => return Err(self.too_late(at)),
+            ticket = self.link.request("tools/call", params, Some(hook)) => ticket.map_err(failed)?,
         };
         tokio::select! {
             biased;

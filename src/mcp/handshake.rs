@@ -58,8 +58,8 @@ async fn negotiate(link: &Arc<Link>) -> Result<ServerInfo, Cause> {
                 return accept(link, &initialize(link, version).await?).await;
             }
             discover(link).await.map_err(|cause| match cause {
-                // It knows neither; why it refused the first is the reason.
-                Cause::Rpc { .. } if offered.is_empty() => Cause::Rpc {
+                // It knows neither, or ended: why it refused the first is the reason.
+                Cause::Rpc { .. } | Cause::Closed if offered.is_empty() => Cause::Rpc {
                     code,
                     message,
                     data,

@@ -97,7 +97,8 @@ impl ToolClient {
         let timeout = how.timeout;
         let connection = Connection::open(endpoint, how);
         let server = handshake::shake_hands(&connection.link, timeout).await?;
-        if server.era == Era::Stateless && server.capabilities.iter().any(|name| **name == *"tools") {
+        if server.era == Era::Stateless && server.capabilities.iter().any(|name| **name == *"tools")
+        {
             connection.listen().await;
         }
         Ok(Self {
