@@ -1,1 +1,3 @@
 //! The non-interactive front ends, one file a subcommand; they may print.
+
+pub mod check;

@@ -201,7 +201,11 @@ pub struct LocalDocker {
     pub command: Option<Vec<String>>,
     /// host path or volume name -> (path in the container, `rw` or `ro`)
     pub volumes: BTreeMap<String, (String, String)>,
-    /// `global_docker_options`, as written.
+    /// `environment` of `global_docker_options`.
+    pub environment: BTreeMap<String, Secret>,
+    /// `template_commit_delay_s`: how long a template container may initialise itself.
+    pub commit_delay: Duration,
+    /// The rest of `global_docker_options`, as written.
     pub global_options: BTreeMap<String, Value>,
 }
 
