@@ -59,7 +59,9 @@ fn summary(mode: &Mode) -> String {
             words.map(String::as_str).collect::<Vec<_>>().join(" ")
         }
         Mode::LocalDocker(docker) => docker.image.clone(),
-        Mode::RemoteHttpApi(remote) => format!("{} at {}", remote.resource_type, remote.api.base_url),
+        Mode::RemoteHttpApi(remote) => {
+            format!("{} at {}", remote.resource_type, remote.api.base_url)
+        }
     }
 }
 
@@ -201,7 +203,10 @@ pub struct Fleet {
 
 impl Fleet {
     pub fn new(backends: Arc<[Arc<BackendInfo>]>) -> Self {
-        Self { backends, ..Self::default() }
+        Self {
+            backends,
+            ..Self::default()
+        }
     }
 
     pub fn instance(&self, id: &InstanceId) -> Option<&Arc<Instance>> {
@@ -209,7 +214,9 @@ impl Fleet {
     }
 
     pub fn instances(&self) -> impl Iterator<Item = &Arc<Instance>> {
-        self.sessions.values().flat_map(|session| session.instances.values())
+        self.sessions
+            .values()
+            .flat_map(|session| session.instances.values())
     }
 
     /// Sessions in the order they were opened.
@@ -242,23 +249,27 @@ impl Fleet {
                 .map(|session| Arc::make_mut(session).closing = true)
                 .is_some(),
             Happening::SessionClosed { session } => self.close_session(session),
-            Happening::InstanceAdded { session, instance, backend } => {
-                self.add_instance(at, session, instance, backend)
-            }
+            Happening::InstanceAdded {
+                session,
+                instance,
+                backend,
+            } => self.add_instance(at, session, instance, backend),
             Happening::InstanceRemoved { instance } => self.remove_instance(instance),
             Happening::CallStarted { call } => self.start_call(call),
-            Happening::CallProgressed { call, progress, deadline } => {
-                self.change_call(*call, |call| {
-                    call.progress = Some(progress.clone());
-                    call.deadline = *deadline;
-                })
-            }
+            Happening::CallProgressed {
+                call,
+                progress,
+                deadline,
+            } => self.change_call(*call, |call| {
+                call.progress = Some(progress.clone());
+                call.deadline = *deadline;
+            }),
             Happening::CallExtended { call, deadline } => {
                 self.change_call(*call, |call| call.deadline = *deadline)
             }
-            Happening::CallCancelling { call } => {
-                self.change_call(*call, |call| call.state = CallState::Cancelling { since: at })
-            }
+            Happening::CallCancelling { call } => self.change_call(*call, |call| {
+                call.state = CallState::Cancelling { since: at }
+            }),
             Happening::CallEnded { call, state } => self.end_call(*call, state),
             Happening::PhaseChanged { instance, .. }
             | Happening::Step { instance, .. }
@@ -291,7 +302,9 @@ impl Fleet {
     }
 
     fn close_session(&mut self, id: &SessionId) -> bool {
-        let Some(session) = self.sessions.remove(id) else { return false };
+        let Some(session) = self.sessions.remove(id) else {
+            return false;
+        };
         if !session.instances.is_empty() {
             Arc::make_mut(&mut self.homes).retain(|_, home| home != id);
         }
@@ -305,12 +318,16 @@ impl Fleet {
         id: &InstanceId,
         backend: &Arc<BackendInfo>,
     ) -> bool {
-        let Some(home) = self.sessions.get_mut(session) else { return false };
+        let Some(home) = self.sessions.get_mut(session) else {
+            return false;
+        };
         if self.homes.contains_key(id) {
             return false;
         }
         let instance = Instance::new(at, session.clone(), id.clone(), backend.clone());
-        Arc::make_mut(home).instances.insert(id.clone(), Arc::new(instance));
+        Arc::make_mut(home)
+            .instances
+            .insert(id.clone(), Arc::new(instance));
         Arc::make_mut(&mut self.homes).insert(id.clone(), session.clone());
         true
     }
@@ -326,7 +343,11 @@ impl Fleet {
         true
     }
 
-    fn change_instance(&mut self, id: &InstanceId, change: impl FnOnce(&mut Instance) -> bool) -> bool {
+    fn change_instance(
+        &mut self,
+        id: &InstanceId,
+        change: impl FnOnce(&mut Instance) -> bool,
+    ) -> bool {
         if let Some(home) = self.homes.get(id)
             && let Some(session) = self.sessions.get_mut(home)
             && let Some(instance) = Arc::make_mut(session).instances.get_mut(id)
@@ -364,8 +385,15 @@ impl Fleet {
     }
 
     fn end_call(&mut self, id: CallId, state: &CallState) -> bool {
-        let CallState::Ended { outcome, took, .. } = state else { return false };
-        let Some(call) = self.calls.get(&id).filter(|call| call.is_running()).cloned() else {
+        let CallState::Ended { outcome, took, .. } = state else {
+            return false;
+        };
+        let Some(call) = self
+            .calls
+            .get(&id)
+            .filter(|call| call.is_running())
+            .cloned()
+        else {
             return false;
         };
         self.change_call(id, |call| call.state = state.clone());
@@ -382,9 +410,17 @@ impl Fleet {
     }
 
     fn forget_old_calls(&mut self) {
-        let ended = self.calls.values().filter(|call| !call.is_running()).count();
+        let ended = self
+            .calls
+            .values()
+            .filter(|call| !call.is_running())
+            .count();
         for _ in CALLS_KEPT..ended {
-            let oldest = self.calls.values().find(|call| !call.is_running()).map(|call| call.id);
+            let oldest = self
+                .calls
+                .values()
+                .find(|call| !call.is_running())
+                .map(|call| call.id);
             oldest.and_then(|id| self.calls.remove(&id));
         }
     }
@@ -423,13 +459,19 @@ impl Instance {
                 self.step = Some(step.clone());
                 self.step_deadline = *deadline;
             }
-            Happening::RetryAt { attempt, of, at, .. } => self.retry = Some((*attempt, *of, *at)),
+            Happening::RetryAt {
+                attempt, of, at, ..
+            } => self.retry = Some((*attempt, *of, *at)),
             Happening::Initialized { server, .. } => self.server = Some(server.clone()),
             Happening::Described { facts, .. } => self.facts = facts.clone(),
             Happening::ToolsListed { tools, .. } => self.tools = Some(tools.clone()),
             Happening::Probed { probe, .. } => self.record_probe(probe),
             Happening::Sampled { sample, .. } => {
-                push_bounded(&mut Arc::make_mut(&mut self.health).samples, *sample, SAMPLES_KEPT);
+                push_bounded(
+                    &mut Arc::make_mut(&mut self.health).samples,
+                    *sample,
+                    SAMPLES_KEPT,
+                );
             }
             Happening::Died { card, .. } => self.death = Some(card.clone()),
             Happening::StdoutNoise { lines, .. } => self.stdout_noise += lines,

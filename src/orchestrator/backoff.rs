@@ -6,7 +6,12 @@ use rand::Rng;
 
 /// The pause before automatic start number `attempt` (from 1). It doubles from `first` up to `ceiling`; of that,
 /// between a half and the whole is waited, so that instances that died together do not come back together.
-pub(super) fn pause(attempt: u32, first: Duration, ceiling: Duration, rng: &mut impl Rng) -> Duration {
+pub(super) fn pause(
+    attempt: u32,
+    first: Duration,
+    ceiling: Duration,
+    rng: &mut impl Rng,
+) -> Duration {
     let doublings = attempt.saturating_sub(1).min(31);
     let full = first.saturating_mul(1 << doublings).min(ceiling);
     full.mul_f64(rng.random_range(0.5..=1.0))
@@ -27,7 +32,10 @@ mod tests {
         for (attempt, full) in [(1, 1), (2, 2), (3, 4), (4, 8), (5, 16), (6, 30), (7, 30)] {
             let pause = pause(attempt, first, ceiling, &mut rng);
             let full = Duration::from_secs(full);
-            assert!(pause >= full / 2 && pause <= full, "attempt {attempt}: {pause:?} of {full:?}");
+            assert!(
+                pause >= full / 2 && pause <= full,
+                "attempt {attempt}: {pause:?} of {full:?}"
+            );
         }
     }
 
@@ -35,7 +43,14 @@ mod tests {
     fn the_same_seed_gives_the_same_pauses() {
         let pauses = |seed| {
             let mut rng = StdRng::seed_from_u64(seed);
-            let one = |attempt| pause(attempt, Duration::from_secs(1), Duration::from_secs(30), &mut rng);
+            let one = |attempt| {
+                pause(
+                    attempt,
+                    Duration::from_secs(1),
+                    Duration::from_secs(30),
+                    &mut rng,
+                )
+            };
             (1..8).map(one).collect::<Vec<_>>()
         };
         assert_eq!(pauses(7), pauses(7));

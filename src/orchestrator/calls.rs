@@ -1,6 +1,6 @@
 //! The pipeline that every tool call takes, whoever asks for it: validate, send, steer, record.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::panic::AssertUnwindSafe;
 use std::pin::pin;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use std::time::Duration;
 use futures::FutureExt;
 use jiff::Timestamp;
 use parking_lot::Mutex;
-use serde::de::IgnoredAny;
+use serde_json::value::RawValue;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
@@ -55,13 +55,19 @@ impl Desk {
     /// Gives a running call `more` time.
     pub fn extend(&self, call: CallId, more: Duration) -> Result<(), Failure> {
         let levers = self.levers(call)?;
-        levers.extra.send_modify(|extra| *extra = extra.saturating_add(more));
+        levers
+            .extra
+            .send_modify(|extra| *extra = extra.saturating_add(more));
         Ok(())
     }
 
     fn levers(&self, call: CallId) -> Result<Levers, Failure> {
         let not_running = || Failure::other(Stage::Call, format!("call {call} is not running"));
-        self.running.lock().get(&call).cloned().ok_or_else(not_running)
+        self.running
+            .lock()
+            .get(&call)
+            .cloned()
+            .ok_or_else(not_running)
     }
 }
 
@@ -83,7 +89,10 @@ pub(super) fn accept(seat: &Seat, asked: ToolCall) -> Result<Accepted, Failure> 
     let desk = &seat.core.calls;
     let id = CallId(desk.last.fetch_add(1, Ordering::Relaxed) + 1);
     let extra = Arc::new(watch::Sender::new(Duration::ZERO));
-    let levers = Levers { cancel: CancellationToken::new(), extra };
+    let levers = Levers {
+        cancel: CancellationToken::new(),
+        extra,
+    };
     desk.running.lock().insert(id, levers.clone());
     let call = Call {
         id,
@@ -99,25 +108,53 @@ pub(super) fn accept(seat: &Seat, asked: ToolCall) -> Result<Accepted, Failure> 
         state: CallState::Running,
     };
     let progress = Arc::new(watch::Sender::new(None));
-    Ok(Accepted { call: Arc::new(call), progress, levers, deadline })
+    Ok(Accepted {
+        call: Arc::new(call),
+        progress,
+        levers,
+        deadline,
+    })
 }
 
 /// One JSON object, without building it: arguments may be large and keep the digits that were typed.
 fn check_arguments(text: &str) -> Result<(), Failure> {
-    serde_json::from_str::<HashMap<String, IgnoredAny>>(text).map(drop).map_err(|error| {
-        Failure::other(Stage::Call, format!("the arguments are not a JSON object: {error}"))
+    serde_json::from_str::<BTreeMap<String, &RawValue>>(text)
+        .map(drop)
+        .map_err(|error| {
+            Failure::other(
+                Stage::Call,
+                format!("the arguments are not a JSON object: {error}"),
+            )
             .hint("write `{}` for no arguments")
-    })
+        })
 }
 
 /// Makes the call and reports all of it; returns it ended. It ends at its deadline, at once when the instance is
 /// gone, and also when the task that owns the other end of `gone` gives up.
-pub(super) async fn run(seat: Arc<Seat>, client: ToolClient, gone: Gone, accepted: Accepted) -> Arc<Call> {
+pub(super) async fn run(
+    seat: Arc<Seat>,
+    client: ToolClient,
+    gone: Gone,
+    accepted: Accepted,
+) -> Arc<Call> {
     let began = Instant::now();
-    let Accepted { call, progress, levers, deadline } = accepted;
-    seat.report(Happening::CallStarted { call: call.clone() }).await;
-    let talk = Conversation { seat: &seat, call: &call, levers: &levers, deadline };
-    let answer = AssertUnwindSafe(talk.hold(&client, gone, progress)).catch_unwind().await;
+    let Accepted {
+        call,
+        progress,
+        levers,
+        deadline,
+    } = accepted;
+    seat.report(Happening::CallStarted { call: call.clone() })
+        .await;
+    let talk = Conversation {
+        seat: &seat,
+        call: &call,
+        levers: &levers,
+        deadline,
+    };
+    let answer = AssertUnwindSafe(talk.hold(&client, gone, progress))
+        .catch_unwind()
+        .await;
     let answer = answer.unwrap_or_else(|panic| {
         let cause = Cause::Panic(words::panic_text(panic.as_ref()));
         Err(NoAnswer::Failed(Failure::new(Stage::Call, cause)))
@@ -128,18 +165,34 @@ pub(super) async fn run(seat: Arc<Seat>, client: ToolClient, gone: Gone, accepte
         Err(NoAnswer::Cancelled(obedience)) => (Outcome::Cancelled(obedience), 0),
         Err(NoAnswer::Failed(failure)) => (Outcome::Failed(failure), 0),
     };
-    seat.log.line(Source::Envdeck, &words::call_line(call.id, &call.tool, &outcome, took, size));
-    let state = CallState::Ended { outcome, at: Timestamp::now(), took, size };
+    seat.log.line(
+        Source::Envdeck,
+        &words::call_line(call.id, &call.tool, &outcome, took, size),
+    );
+    let state = CallState::Ended {
+        outcome,
+        at: Timestamp::now(),
+        took,
+        size,
+    };
     seat.core.calls.running.lock().remove(&call.id);
-    seat.report(Happening::CallEnded { call: call.id, state: state.clone() }).await;
+    seat.report(Happening::CallEnded {
+        call: call.id,
+        state: state.clone(),
+    })
+    .await;
     let mut ended = Arc::unwrap_or_clone(call);
     ended.state = state;
     Arc::new(ended)
 }
 
 fn keep(seat: &Seat, answer: Answer) -> (Outcome, u64) {
-    let meta = seat.core.results.insert(answer.raw);
-    let outcome = if answer.is_error { Outcome::ToolError } else { Outcome::Done };
+    let meta = seat.core.results.insert(answer.raw, answer.is_error);
+    let outcome = if answer.is_error {
+        Outcome::ToolError
+    } else {
+        Outcome::Done
+    };
     (outcome(meta.id), meta.size)
 }
 
@@ -211,7 +264,13 @@ impl Conversation<'_> {
         let latest = news.borrow().clone();
         if let Some(progress) = latest {
             let deadline = timestamp(self.deadline.at());
-            self.seat.report(Happening::CallProgressed { call: self.call.id, progress, deadline }).await;
+            self.seat
+                .report(Happening::CallProgressed {
+                    call: self.call.id,
+                    progress,
+                    deadline,
+                })
+                .await;
         }
     }
 }
@@ -238,7 +297,10 @@ pub(super) async fn reason(gone: &mut Gone) -> Failure {
 
 /// The failure of a call whose instance ended under it.
 fn interrupted(reason: Failure) -> Failure {
-    let failure = Failure { stage: Stage::Call, ..reason };
+    let failure = Failure {
+        stage: Stage::Call,
+        ..reason
+    };
     match (&failure.cause, &failure.hint) {
         // Taken down on purpose, and says so.
         (Cause::Other(_), _) | (_, Some(_)) => failure,
@@ -252,19 +314,28 @@ mod tests {
 
     #[test]
     fn arguments_must_be_one_json_object() {
-        for good in ["{}", " {\"a\": 1.00000000000000000000000001} ", "{\"a\":{\"b\":[1,2]}}"] {
+        for good in [
+            "{}",
+            " {\"a\": 1.00000000000000000000000001} ",
+            "{\"a\":{\"b\":[1,2]}}",
+        ] {
             assert!(check_arguments(good).is_ok(), "{good}");
         }
         for bad in ["", "[]", "null", "1", "{", "{} {}", "{\"a\"}"] {
             let failure = check_arguments(bad).expect_err(bad);
-            assert!(failure.to_string().contains("not a JSON object"), "{bad}: {failure}");
+            assert!(
+                failure.to_string().contains("not a JSON object"),
+                "{bad}: {failure}"
+            );
         }
     }
 
     #[test]
     fn steering_a_call_that_does_not_run_says_so() {
         let desk = Desk::default();
-        let failure = desk.extend(CallId(7), Duration::from_secs(1)).expect_err("nothing runs");
+        let failure = desk
+            .extend(CallId(7), Duration::from_secs(1))
+            .expect_err("nothing runs");
         assert_eq!(failure.to_string(), "call: call #7 is not running");
     }
 }

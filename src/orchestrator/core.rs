@@ -81,12 +81,21 @@ impl Seat {
     /// Shows what a starting or stopping instance does now.
     pub async fn step(&self, step: impl Into<Arc<str>>, deadline: Option<Instant>) {
         let (instance, deadline) = (self.id.clone(), deadline.map(timestamp));
-        self.report(Happening::Step { instance, step: step.into(), deadline }).await;
+        self.report(Happening::Step {
+            instance,
+            step: step.into(),
+            deadline,
+        })
+        .await;
     }
 
     pub async fn report_noise(&self, lines: u64) {
         if lines > 0 {
-            self.report(Happening::StdoutNoise { instance: self.id.clone(), lines }).await;
+            self.report(Happening::StdoutNoise {
+                instance: self.id.clone(),
+                lines,
+            })
+            .await;
         }
     }
 
@@ -113,7 +122,8 @@ impl Asker {
             // The one who asked may have stopped waiting.
             (Some(reply), answer) => drop(reply.send(answer)),
             (None, Err(failure)) => {
-                self.reporter.notice(Notice::new(Level::Error, failure.to_string()));
+                self.reporter
+                    .notice(Notice::new(Level::Error, failure.to_string()));
             }
             (None, Ok(_)) => {}
         }
@@ -144,8 +154,11 @@ impl Core {
 
     pub fn post(&self, instance: &InstanceId) -> Result<InstancePost, Failure> {
         self.instances.read().get(instance).cloned().ok_or_else(|| {
-            Failure::other(Stage::Run, format!("there is no instance {}", instance.short()))
-                .hint("it may have been removed or its session closed")
+            Failure::other(
+                Stage::Run,
+                format!("there is no instance {}", instance.short()),
+            )
+            .hint("it may have been removed or its session closed")
         })
     }
 }

@@ -22,7 +22,11 @@ impl Deadline {
     pub fn new(now: Instant, wait: Duration, hard: Duration) -> Self {
         let hard = now + hard.min(NEVER);
         let wait = wait.min(NEVER);
-        Self { wait, at: (now + wait).min(hard), hard }
+        Self {
+            wait,
+            at: (now + wait).min(hard),
+            hard,
+        }
     }
 
     pub fn at(&self) -> Instant {

@@ -61,16 +61,31 @@ impl Flight {
     }
 
     /// Accepts a call and makes it, or tells why not.
-    pub fn launch(&mut self, seat: &Arc<Seat>, client: &ToolClient, asked: ToolCall, asker: Asker) {
-        let accepted = match calls::accept(seat, asked) {
+    pub fn launch(
+        &mut self,
+        seat: &Arc<Seat>,
+        client: &ToolClient,
+        wanted: ToolCall,
+        asker: Asker,
+    ) {
+        let accepted = match calls::accept(seat, wanted) {
             Ok(accepted) => accepted,
             Err(failure) => return asker.answer(Err(failure)),
         };
         let Accepted { call, progress, .. } = &accepted;
-        let waiting = Waiting { call: call.clone(), progress: progress.subscribe() };
+        let waiting = Waiting {
+            call: call.clone(),
+            progress: progress.subscribe(),
+        };
         self.waiting.insert(call.id, waiting);
-        let call = calls::run(seat.clone(), client.clone(), self.gone.subscribe(), accepted);
-        self.tasks.spawn(async move { Finished::Call(call.await, asker) });
+        let call = calls::run(
+            seat.clone(),
+            client.clone(),
+            self.gone.subscribe(),
+            accepted,
+        );
+        self.tasks
+            .spawn(async move { Finished::Call(call.await, asker) });
     }
 
     /// Asks for the tools again, without waiting.
@@ -126,7 +141,10 @@ impl Flight {
         while let Some(finished) = self.tasks.join_next().await {
             match finished {
                 Ok(Finished::Call(call, asker)) => {
-                    if call.outcome().is_some_and(|outcome| outcome.result().is_some()) {
+                    if call
+                        .outcome()
+                        .is_some_and(|outcome| outcome.result().is_some())
+                    {
                         unanswered.retain(|other| other.id != call.id);
                     }
                     self.land(Finished::Call(call, asker));
@@ -158,7 +176,11 @@ impl Flight {
     pub fn remember_memory(&mut self, bytes: u64) {
         let now = Instant::now();
         self.memory.push_back((now, bytes));
-        while self.memory.front().is_some_and(|(at, _)| now - *at > MEMORY_SPAN) {
+        while self
+            .memory
+            .front()
+            .is_some_and(|(at, _)| now - *at > MEMORY_SPAN)
+        {
             self.memory.pop_front();
         }
     }

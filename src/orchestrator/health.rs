@@ -42,7 +42,12 @@ impl Health {
         let part = |whole: Duration| whole.mul_f64(rand::rng().random_range(0.0..1.0));
         Self {
             next_probe: now + part(policy.interval),
-            next_sample: now + part(if *watched.borrow() { WATCHED } else { UNWATCHED }),
+            next_sample: now
+                + part(if *watched.borrow() {
+                    WATCHED
+                } else {
+                    UNWATCHED
+                }),
             policy,
             probing: None,
             watched,
@@ -76,7 +81,11 @@ impl Health {
     }
 
     fn sample_interval(&self) -> Duration {
-        if *self.watched.borrow() { WATCHED } else { UNWATCHED }
+        if *self.watched.borrow() {
+            WATCHED
+        } else {
+            UNWATCHED
+        }
     }
 
     /// Counts a probe; returns whether the instance now counts as dead. An unanswered probe of a server that
@@ -104,7 +113,11 @@ async fn probe(client: ToolClient, timeout: Duration) -> Probe {
     let answer = client.ping(timeout).await;
     let how = if answer.is_some() { "ping" } else { "process" };
     let result = answer.unwrap_or(Ok(Duration::ZERO)).map_err(Failure::into);
-    Probe { at: Timestamp::now(), result, how }
+    Probe {
+        at: Timestamp::now(),
+        result,
+        how,
+    }
 }
 
 #[cfg(test)]
@@ -113,17 +126,27 @@ mod tests {
     use crate::model::{Cause, Stage};
 
     fn health(failures: u32) -> Health {
-        let policy = HealthPolicy { failures, ..HealthPolicy::default() };
+        let policy = HealthPolicy {
+            failures,
+            ..HealthPolicy::default()
+        };
         Health::new(policy, watch::channel(false).1)
     }
 
     fn answered() -> Probe {
-        Probe { at: Timestamp::UNIX_EPOCH, result: Ok(Duration::ZERO), how: "ping" }
+        Probe {
+            at: Timestamp::UNIX_EPOCH,
+            result: Ok(Duration::ZERO),
+            how: "ping",
+        }
     }
 
     fn unanswered() -> Probe {
         let failure = Failure::new(Stage::Run, Cause::Closed);
-        Probe { result: Err(failure.into()), ..answered() }
+        Probe {
+            result: Err(failure.into()),
+            ..answered()
+        }
     }
 
     #[tokio::test]

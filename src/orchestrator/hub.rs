@@ -35,7 +35,10 @@ pub(super) struct Reporter {
 impl Reporter {
     /// Waits only while the hub is far behind.
     pub async fn report(&self, what: Happening) {
-        let event = Event { at: Timestamp::now(), what };
+        let event = Event {
+            at: Timestamp::now(),
+            what,
+        };
         // The hub ends last; if it is gone, so is everybody who could look.
         let _ = self.messages.send(Message::Event(event)).await;
     }
@@ -79,10 +82,24 @@ impl Hub {
         let (published, reader) = watch::channel(fleet.clone());
         let (notices, _) = broadcast::channel(NOTICES);
         let (events, _) = broadcast::channel(EVENTS);
-        let reporter = Reporter { messages: sender, notices: notices.clone() };
-        let outlets = Outlets { fleet: reader, notices: notices.clone(), events: events.clone() };
-        let hub =
-            Self { messages, fleet, published, last_publish: None, notices, events, flushes: vec![] };
+        let reporter = Reporter {
+            messages: sender,
+            notices: notices.clone(),
+        };
+        let outlets = Outlets {
+            fleet: reader,
+            notices: notices.clone(),
+            events: events.clone(),
+        };
+        let hub = Self {
+            messages,
+            fleet,
+            published,
+            last_publish: None,
+            notices,
+            events,
+            flushes: vec![],
+        };
         (hub, reporter, outlets)
     }
 
@@ -136,7 +153,8 @@ impl Hub {
     }
 
     fn next_publication(&self) -> Instant {
-        self.last_publish.map_or_else(Instant::now, |last| last + FRAME)
+        self.last_publish
+            .map_or_else(Instant::now, |last| last + FRAME)
     }
 
     fn publish(&mut self) {
@@ -155,22 +173,47 @@ fn journal(event: &Event) {
     }
     let what = &event.what;
     let call = what.call().map(|call| call.0);
-    let (session, instance) = (what.session().map(tracing::field::display), what.instance().map(tracing::field::display));
+    let (session, instance) = (
+        what.session().map(tracing::field::display),
+        what.instance().map(tracing::field::display),
+    );
     match what {
         Happening::PhaseChanged { phase, .. } => {
             tracing::debug!(instance, %phase, "phase-changed");
         }
         Happening::Step { step, .. } => tracing::debug!(instance, %step, "step"),
-        Happening::RetryAt { attempt, of, .. } => tracing::debug!(instance, attempt, of, "retry-at"),
+        Happening::RetryAt { attempt, of, .. } => {
+            tracing::debug!(instance, attempt, of, "retry-at")
+        }
         Happening::ToolsListed { tools, .. } => {
             tracing::debug!(instance, tools = tools.len(), "tools-listed");
         }
         Happening::StdoutNoise { lines, .. } => tracing::debug!(instance, lines, "stdout-noise"),
         Happening::CallStarted { call: started } => {
-            tracing::debug!(instance, call, bytes = started.arguments.len(), "call-started");
+            tracing::debug!(
+                instance,
+                call,
+                bytes = started.arguments.len(),
+                "call-started"
+            );
         }
-        Happening::CallEnded { state: crate::model::CallState::Ended { outcome, took, size, .. }, .. } => {
-            tracing::debug!(call, outcome = outcome.word(), ?took, bytes = size, "call-ended");
+        Happening::CallEnded {
+            state:
+                crate::model::CallState::Ended {
+                    outcome,
+                    took,
+                    size,
+                    ..
+                },
+            ..
+        } => {
+            tracing::debug!(
+                call,
+                outcome = outcome.word(),
+                ?took,
+                bytes = size,
+                "call-ended"
+            );
         }
         other => tracing::debug!(session, instance, call, "{}", other.name()),
     }

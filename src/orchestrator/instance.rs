@@ -17,7 +17,7 @@ use super::core::{Core, InstancePost, Seat};
 use super::deadline::timestamp;
 use super::flight::Flight;
 use super::lifecycle::{Input, Life, Step, Wish};
-use super::mailbox::{self, Mail, Mailbox};
+use super::mailbox::{self, Mailbox};
 use super::news::News;
 use super::start::bring_up;
 use super::stop::take_down;
@@ -88,10 +88,20 @@ pub(super) async fn spawn(
     };
     core.reporter.report(added).await;
     let log = core.logs.writer(&id);
-    let seat = Seat { core: core.clone(), id, session: session.clone(), backend, info, log };
+    let seat = Seat {
+        core: core.clone(),
+        id,
+        session: session.clone(),
+        backend,
+        info,
+        log,
+    };
     let instance = Instance {
         seat: Arc::new(seat),
-        mailbox: Mailbox { mail, leave: leave.clone() },
+        mailbox: Mailbox {
+            mail,
+            leave: leave.clone(),
+        },
         life: Life::new(),
         phase,
         watched: watched_reader,
@@ -106,7 +116,10 @@ pub(super) async fn spawn(
         failure: None,
         left_behind: None,
     };
-    Spawned { phase: phase_reader, task: core.tasks.spawn(instance.run()) }
+    Spawned {
+        phase: phase_reader,
+        task: core.tasks.spawn(instance.run()),
+    }
 }
 
 impl Instance {
@@ -159,7 +172,9 @@ impl Instance {
         if life.phase != before {
             self.restarts += u32::from(life.phase == Phase::Pending);
             let (instance, phase) = (self.seat.id.clone(), life.phase);
-            self.seat.report(Happening::PhaseChanged { instance, phase }).await;
+            self.seat
+                .report(Happening::PhaseChanged { instance, phase })
+                .await;
             self.phase.send_replace(life.phase);
         }
         for step in steps {
@@ -178,23 +193,42 @@ impl Instance {
     }
 
     async fn plan_retry(&mut self, attempt: u32, of: u32, policy: &RestartPolicy) {
-        let RestartPolicy::OnFailure { backoff, ceiling, .. } = *policy else { return };
+        let RestartPolicy::OnFailure {
+            backoff, ceiling, ..
+        } = *policy
+        else {
+            return;
+        };
         let pause = backoff::pause(attempt, backoff, ceiling, &mut rand::rng());
         self.retry_at = Instant::now() + pause;
         let text = format!("restart {attempt} of {of} in {}", words::duration(pause));
         self.seat.log.line(Source::Envdeck, &text);
         let (instance, at) = (self.seat.id.clone(), timestamp(self.retry_at));
-        self.seat.report(Happening::RetryAt { instance, attempt, of, at }).await;
+        self.seat
+            .report(Happening::RetryAt {
+                instance,
+                attempt,
+                of,
+                at,
+            })
+            .await;
     }
 
     fn give_up(&self, after: u32) {
         let text = format!("{} gave up after {after} restarts", self.seat.label());
         self.seat.log.line(Source::Envdeck, &text);
-        self.seat.core.reporter.notice(Notice::new(Level::Error, text).about(&self.seat.id));
+        self.seat
+            .core
+            .reporter
+            .notice(Notice::new(Level::Error, text).about(&self.seat.id));
     }
 
-    async fn forget(&self) {
-        self.seat.report(Happening::InstanceRemoved { instance: self.seat.id.clone() }).await;
+    async fn forget(&mut self) {
+        self.seat
+            .report(Happening::InstanceRemoved {
+                instance: self.seat.id.clone(),
+            })
+            .await;
         self.seat.core.logs.forget(&self.seat.id);
     }
 
@@ -225,7 +259,13 @@ impl Instance {
         self.news = News::new();
         let why = not_ready(&self.seat, Phase::Starting, None);
         let life = self.life;
-        let Self { seat, mailbox, running, news, .. } = self;
+        let Self {
+            seat,
+            mailbox,
+            running,
+            news,
+            ..
+        } = self;
         let brought = {
             let mut up = pin!(bring_up(seat, running, news.listener(), deadline));
             loop {
@@ -271,10 +311,16 @@ impl Instance {
     /// Takes it down on request; what is wished meanwhile changes what becomes of it.
     async fn stop(&mut self) -> Input {
         self.failure = None;
-        self.flight.end(Failure::other(Stage::Stop, "the instance was stopped")).await;
+        self.flight
+            .end(Failure::other(Stage::Stop, "the instance was stopped"))
+            .await;
         let why = not_ready(&self.seat, Phase::Stopping, None);
         let policy = self.seat.backend.restart.clone();
-        let mut down = pin!(take_down(self.seat.clone(), self.client.take(), self.running.take()));
+        let mut down = pin!(take_down(
+            self.seat.clone(),
+            self.client.take(),
+            self.running.take()
+        ));
         let result = loop {
             tokio::select! {
                 biased;
@@ -342,7 +388,12 @@ impl Instance {
             memory: self.flight.memory(),
         };
         self.failure = Some(failure);
-        self.seat.report(Happening::Died { instance: self.seat.id.clone(), card: Arc::new(card) }).await;
+        self.seat
+            .report(Happening::Died {
+                instance: self.seat.id.clone(),
+                card: Arc::new(card),
+            })
+            .await;
     }
 
     /// What is known of what ran, or of what was to run.
@@ -382,5 +433,8 @@ fn not_ready(seat: &Seat, phase: Phase, failure: Option<&Failure>) -> Failure {
 /// A failure that still says whose it is when it is read away from its instance.
 fn labelled(seat: &Seat, failure: &Failure) -> Failure {
     let text = format!("{}: {}", seat.label(), failure.cause);
-    Failure { cause: Cause::Other(text), ..failure.clone() }
+    Failure {
+        cause: Cause::Other(text),
+        ..failure.clone()
+    }
 }

@@ -42,7 +42,9 @@ pub(super) enum Input {
     Started,
     StartFailed,
     /// It ended unasked after it had been ready for so long.
-    Died { ready_for: Duration },
+    Died {
+        ready_for: Duration,
+    },
     RetryDue,
     Asked(Wish),
     /// What was being taken down is gone.
@@ -66,20 +68,17 @@ pub(super) enum Step {
 }
 
 impl Life {
+    /// Asked for, with a full budget.
     pub fn new() -> Self {
-        Self { phase: Phase::Pending, goal: Goal::Stop, used: 0 }
+        Self {
+            phase: Phase::Pending,
+            goal: Goal::Stop,
+            used: 0,
+        }
     }
 
     fn to(self, phase: Phase) -> Self {
         Self { phase, ..self }
-    }
-
-    fn fresh(self) -> Self {
-        Self { phase: Phase::Pending, goal: Goal::Stop, used: 0 }
-    }
-
-    fn stopping(self, goal: Goal) -> Self {
-        Self { phase: Phase::Stopping, goal, ..self }
     }
 
     /// What comes of `input`. An input that does not fit the phase (a report that comes late) changes nothing.
@@ -88,35 +87,56 @@ impl Life {
             (_, Input::Asked(wish)) => self.asked(wish),
             (Phase::Pending, Input::Slot) => (self.to(Phase::Starting), vec![]),
             (Phase::Starting, Input::Started) => (self.to(Phase::Ready), vec![]),
-            (Phase::Starting, Input::StartFailed) => (self.to(Phase::Failed), vec![]),
             (Phase::Ready, Input::Died { ready_for }) => self.died(ready_for, policy),
             (Phase::Waiting, Input::RetryDue) => (self.to(Phase::Pending), vec![]),
             (Phase::Stopping, Input::Down) => match self.goal {
                 Goal::Stop => (self.to(Phase::Stopped), vec![]),
-                Goal::Restart => (self.fresh(), vec![]),
+                Goal::Restart => (Self::new(), vec![]),
                 Goal::Remove | Goal::Leave => (self.to(Phase::Stopped), vec![Step::Forget]),
             },
             (Phase::Stopping, Input::StillUp | Input::Panicked) => {
-                let steps = if self.goal == Goal::Leave { vec![Step::Forget] } else { vec![] };
+                let steps = if self.goal == Goal::Leave {
+                    vec![Step::Forget]
+                } else {
+                    vec![]
+                };
                 (self.to(Phase::Failed), steps)
             }
             (Phase::Stopped | Phase::Failed, Input::Panicked) => (self, vec![]),
-            (_, Input::Panicked) => (self.to(Phase::Failed), vec![]),
+            (Phase::Starting, Input::StartFailed) | (_, Input::Panicked) => {
+                (self.to(Phase::Failed), vec![])
+            }
             _ => (self, vec![]),
         }
     }
 
     fn died(self, ready_for: Duration, policy: &RestartPolicy) -> (Self, Vec<Step>) {
-        let RestartPolicy::OnFailure { attempts, stable, .. } = *policy else {
+        let RestartPolicy::OnFailure {
+            attempts, stable, ..
+        } = *policy
+        else {
             return (self.to(Phase::Failed), vec![]);
         };
         let used = if ready_for >= stable { 0 } else { self.used };
         if used >= attempts {
-            return (self.to(Phase::Failed), vec![Step::GiveUp { after: attempts }]);
+            return (
+                self.to(Phase::Failed),
+                vec![Step::GiveUp { after: attempts }],
+            );
         }
         let attempt = used + 1;
-        let life = Self { phase: Phase::Waiting, used: attempt, ..self };
-        (life, vec![Step::Retry { attempt, of: attempts }])
+        let life = Self {
+            phase: Phase::Waiting,
+            used: attempt,
+            ..self
+        };
+        (
+            life,
+            vec![Step::Retry {
+                attempt,
+                of: attempts,
+            }],
+        )
     }
 
     fn asked(self, wish: Wish) -> (Self, Vec<Step>) {
@@ -129,24 +149,36 @@ impl Life {
             (Phase::Stopped, Wish::Stop) => refuse("it is already stopped"),
             (Phase::Failed, Wish::Stop) => refuse("it has already failed"),
 
-            (Phase::Pending, Wish::Restart) => (self.fresh(), vec![]),
+            (Phase::Pending, Wish::Restart) => (Self::new(), vec![]),
             (Phase::Pending | Phase::Waiting, Wish::Stop) => (self.to(Phase::Stopped), vec![]),
             (Phase::Waiting | Phase::Stopped | Phase::Failed, Wish::Start | Wish::Restart) => {
-                (self.fresh(), vec![])
+                (Self::new(), vec![])
             }
             (Phase::Pending | Phase::Waiting, Wish::Remove | Wish::Leave) => forget,
-            (Phase::Stopped | Phase::Failed, Wish::Remove | Wish::Leave) => (self, vec![Step::Forget]),
-
-            (Phase::Starting | Phase::Ready, Wish::Stop) => (self.stopping(Goal::Stop), vec![]),
-            (Phase::Starting | Phase::Ready, Wish::Restart) => (self.stopping(Goal::Restart), vec![]),
-            (Phase::Starting | Phase::Ready, Wish::Remove) => (self.stopping(Goal::Remove), vec![]),
-            (_, Wish::Leave) => (self.stopping(Goal::Leave), vec![]),
+            (Phase::Stopped | Phase::Failed, Wish::Remove | Wish::Leave) => {
+                (self, vec![Step::Forget])
+            }
 
             // Once it is to go, it goes.
-            (Phase::Stopping, _) if self.goal >= Goal::Remove => refuse("it is being removed"),
-            (Phase::Stopping, Wish::Stop) => (self.stopping(Goal::Stop), vec![]),
-            (Phase::Stopping, Wish::Start | Wish::Restart) => (self.stopping(Goal::Restart), vec![]),
-            (Phase::Stopping, Wish::Remove) => (self.stopping(Goal::Remove), vec![]),
+            (Phase::Stopping, wish) if self.goal >= Goal::Remove && wish != Wish::Leave => {
+                refuse("it is being removed")
+            }
+            (Phase::Starting | Phase::Ready | Phase::Stopping, wish) => {
+                let goal = match wish {
+                    Wish::Stop => Goal::Stop,
+                    Wish::Start | Wish::Restart => Goal::Restart,
+                    Wish::Remove => Goal::Remove,
+                    Wish::Leave => Goal::Leave,
+                };
+                (
+                    Self {
+                        phase: Phase::Stopping,
+                        goal,
+                        ..self
+                    },
+                    vec![],
+                )
+            }
         }
     }
 }
@@ -171,11 +203,19 @@ mod tests {
     }
 
     fn at(phase: Phase) -> Life {
-        Life { phase, goal: Goal::Stop, used: 1 }
+        Life {
+            phase,
+            goal: Goal::Stop,
+            used: 1,
+        }
     }
 
     fn stopping(goal: Goal) -> Life {
-        Life { phase: Stopping, goal, used: 1 }
+        Life {
+            phase: Stopping,
+            goal,
+            used: 1,
+        }
     }
 
     #[test]
@@ -185,20 +225,55 @@ mod tests {
             (at(Pending), Input::Slot, Starting, vec![]),
             (at(Starting), Input::Started, Ready, vec![]),
             (at(Starting), Input::StartFailed, Failed, vec![]),
-            (at(Ready), died(SHORT), Waiting, vec![Step::Retry { attempt: 2, of: 3 }]),
-            (at(Ready), died(STABLE), Waiting, vec![Step::Retry { attempt: 1, of: 3 }]),
+            (
+                at(Ready),
+                died(SHORT),
+                Waiting,
+                vec![Step::Retry { attempt: 2, of: 3 }],
+            ),
+            (
+                at(Ready),
+                died(STABLE),
+                Waiting,
+                vec![Step::Retry { attempt: 1, of: 3 }],
+            ),
             (at(Waiting), Input::RetryDue, Pending, vec![]),
             (at(Ready), Input::Asked(Wish::Stop), Stopping, vec![]),
             (at(Waiting), Input::Asked(Wish::Stop), Stopped, vec![]),
-            (at(Pending), Input::Asked(Wish::Leave), Stopped, vec![Step::Forget]),
+            (
+                at(Pending),
+                Input::Asked(Wish::Leave),
+                Stopped,
+                vec![Step::Forget],
+            ),
             (at(Failed), Input::Asked(Wish::Start), Pending, vec![]),
-            (at(Failed), Input::Asked(Wish::Remove), Failed, vec![Step::Forget]),
-            (at(Ready), Input::Asked(Wish::Start), Ready, vec![Step::Refuse("it is already running")]),
+            (
+                at(Failed),
+                Input::Asked(Wish::Remove),
+                Failed,
+                vec![Step::Forget],
+            ),
+            (
+                at(Ready),
+                Input::Asked(Wish::Start),
+                Ready,
+                vec![Step::Refuse("it is already running")],
+            ),
             (stopping(Goal::Stop), Input::Down, Stopped, vec![]),
             (stopping(Goal::Restart), Input::Down, Pending, vec![]),
-            (stopping(Goal::Remove), Input::Down, Stopped, vec![Step::Forget]),
+            (
+                stopping(Goal::Remove),
+                Input::Down,
+                Stopped,
+                vec![Step::Forget],
+            ),
             (stopping(Goal::Remove), Input::StillUp, Failed, vec![]),
-            (stopping(Goal::Leave), Input::StillUp, Failed, vec![Step::Forget]),
+            (
+                stopping(Goal::Leave),
+                Input::StillUp,
+                Failed,
+                vec![Step::Forget],
+            ),
             (at(Ready), Input::Panicked, Failed, vec![]),
             (at(Stopped), Input::Panicked, Stopped, vec![]),
             (at(Stopped), Input::Down, Stopped, vec![]),
@@ -215,10 +290,16 @@ mod tests {
         for attempt in 2..=3 {
             let (next, steps) = life.next(Input::Died { ready_for: SHORT }, &policy);
             assert_eq!(steps, [Step::Retry { attempt, of: 3 }]);
-            life = Life { phase: Ready, ..next };
+            life = Life {
+                phase: Ready,
+                ..next
+            };
         }
         let (failed, steps) = life.next(Input::Died { ready_for: SHORT }, &policy);
-        assert_eq!((failed.phase, steps), (Failed, vec![Step::GiveUp { after: 3 }]));
+        assert_eq!(
+            (failed.phase, steps),
+            (Failed, vec![Step::GiveUp { after: 3 }])
+        );
         let (again, _) = failed.next(Input::Asked(Wish::Restart), &policy);
         assert_eq!((again.phase, again.used), (Pending, 0));
         let (waiting, _) = life.next(Input::Died { ready_for: STABLE }, &policy);
@@ -227,12 +308,19 @@ mod tests {
 
     #[test]
     fn without_a_restart_policy_a_death_is_final() {
-        let (life, steps) = at(Ready).next(Input::Died { ready_for: STABLE }, &RestartPolicy::Never);
+        let (life, steps) =
+            at(Ready).next(Input::Died { ready_for: STABLE }, &RestartPolicy::Never);
         assert_eq!((life.phase, steps), (Failed, vec![]));
     }
 
     fn wish() -> impl Strategy<Value = Wish> {
-        prop::sample::select(vec![Wish::Start, Wish::Stop, Wish::Restart, Wish::Remove, Wish::Leave])
+        prop::sample::select(vec![
+            Wish::Start,
+            Wish::Stop,
+            Wish::Restart,
+            Wish::Remove,
+            Wish::Leave,
+        ])
     }
 
     fn input() -> impl Strategy<Value = Input> {
@@ -240,7 +328,9 @@ mod tests {
             Just(Input::Slot),
             Just(Input::Started),
             Just(Input::StartFailed),
-            (0_u64..120).prop_map(|s| Input::Died { ready_for: Duration::from_secs(s) }),
+            (0_u64..120).prop_map(|s| Input::Died {
+                ready_for: Duration::from_secs(s)
+            }),
             Just(Input::RetryDue),
             wish().prop_map(Input::Asked),
             Just(Input::Down),

@@ -41,13 +41,14 @@ impl Mailbox {
                 mail = self.mail.recv() => mail,
             };
             match mail {
-                Some(Mail::Wish(wish, asker)) => match refusal(life, wish) {
-                    Some(why) => asker.answer(Err(Failure::other(Stage::Run, why))),
-                    None => {
+                Some(Mail::Wish(wish, asker)) => {
+                    if let Some(why) = refusal(life, wish) {
+                        asker.answer(Err(Failure::other(Stage::Run, why)));
+                    } else {
                         asker.answer(Ok(Reply::Accepted));
                         return Letter::Wish(wish);
                     }
-                },
+                }
                 Some(Mail::Call(call, asker)) => return Letter::Call(call, asker),
                 Some(Mail::ListTools(asker)) => return Letter::ListTools(asker),
                 // The registry keeps a sender for as long as the instance is there.

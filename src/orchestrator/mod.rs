@@ -61,11 +61,21 @@ pub struct Orchestrator {
 
 /// Starts the core on the current tokio runtime and provisions the shared backends.
 pub fn start(setup: Setup) -> Orchestrator {
-    let Setup { config, drivers, run, results } = setup;
+    let Setup {
+        config,
+        drivers,
+        run,
+        results,
+    } = setup;
     let backends: Arc<[_]> = config
         .backends
         .iter()
-        .map(|backend| Arc::new(BackendInfo::of(backend, drivers.driver(&backend.mode).is_ok())))
+        .map(|backend| {
+            Arc::new(BackendInfo::of(
+                backend,
+                drivers.driver(&backend.mode).is_ok(),
+            ))
+        })
         .collect();
     let (hub, reporter, outlets) = Hub::new(Fleet::new(backends.clone()));
     tokio::spawn(hub.run());
@@ -95,7 +105,11 @@ pub fn start(setup: Setup) -> Orchestrator {
         results: core.results.clone(),
     };
     let router = Some(tokio::spawn(router::run(core.clone(), inbox)));
-    Orchestrator { core, handle, router }
+    Orchestrator {
+        core,
+        handle,
+        router,
+    }
 }
 
 impl Orchestrator {
@@ -132,5 +146,6 @@ impl Drop for Orchestrator {
 fn nearest<'a>(wrong: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     let alike = names.map(|name| (strsim::jaro_winkler(wrong, name), name));
     let best = alike.max_by(|(a, _), (b, _)| a.total_cmp(b));
-    best.filter(|(likeness, _)| *likeness >= 0.8).map(|(_, name)| name)
+    best.filter(|(likeness, _)| *likeness >= 0.8)
+        .map(|(_, name)| name)
 }

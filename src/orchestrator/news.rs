@@ -34,7 +34,10 @@ pub(super) struct News {
 
 impl News {
     pub fn new() -> Self {
-        Self { board: Arc::default(), not_before: Instant::now() }
+        Self {
+            board: Arc::default(),
+            not_before: Instant::now(),
+        }
     }
 
     /// For the connection: takes news and returns at once.
@@ -42,7 +45,9 @@ impl News {
         let board = self.board.clone();
         Box::new(move |news| {
             match news {
-                ServerNews::StdoutNoise(lines) => drop(board.noise.fetch_add(lines, Ordering::Relaxed)),
+                ServerNews::StdoutNoise(lines) => {
+                    board.noise.fetch_add(lines, Ordering::Relaxed);
+                }
                 ServerNews::ToolsChanged => board.tools_changed.store(true, Ordering::Relaxed),
             }
             board.posted.notify_one();
@@ -70,7 +75,8 @@ impl News {
     }
 
     fn is_posted(&self) -> bool {
-        self.board.noise.load(Ordering::Relaxed) > 0 || self.board.tools_changed.load(Ordering::Relaxed)
+        self.board.noise.load(Ordering::Relaxed) > 0
+            || self.board.tools_changed.load(Ordering::Relaxed)
     }
 }
 
@@ -83,13 +89,25 @@ mod tests {
         let mut news = News::new();
         let listener = news.listener();
         listener(ServerNews::StdoutNoise(2));
-        assert_eq!(news.next().await, Digest { noise: 2, tools_changed: false });
+        assert_eq!(
+            news.next().await,
+            Digest {
+                noise: 2,
+                tools_changed: false
+            }
+        );
         let before = Instant::now();
         for _ in 0..1_000 {
             listener(ServerNews::StdoutNoise(1));
         }
         listener(ServerNews::ToolsChanged);
-        assert_eq!(news.next().await, Digest { noise: 1_000, tools_changed: true });
+        assert_eq!(
+            news.next().await,
+            Digest {
+                noise: 1_000,
+                tools_changed: true
+            }
+        );
         assert_eq!(before.elapsed(), PACE);
     }
 }

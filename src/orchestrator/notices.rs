@@ -8,18 +8,33 @@ pub(super) fn worth_telling(fleet: &Fleet, event: &Event) -> Option<Notice> {
     let instance = fleet.instance(id)?;
     let (level, text) = match &event.what {
         Happening::Died { card, .. } => {
-            let verb = if card.uptime.is_some() { "died" } else { "did not start" };
-            (Level::Error, format!("{} {verb}: {}", label(instance), card.failure))
+            let verb = if card.uptime.is_some() {
+                "died"
+            } else {
+                "did not start"
+            };
+            (
+                Level::Error,
+                format!("{} {verb}: {}", label(instance), card.failure),
+            )
         }
-        Happening::RetryAt { attempt, of, .. } => {
-            (Level::Warn, format!("{} restarts by itself, attempt {attempt} of {of}", label(instance)))
-        }
-        Happening::PhaseChanged { phase: Phase::Ready, .. } if instance.restarts > 0 => {
-            (Level::Info, format!("{} is ready again", label(instance)))
-        }
+        Happening::RetryAt { attempt, of, .. } => (
+            Level::Warn,
+            format!(
+                "{} restarts by itself, attempt {attempt} of {of}",
+                label(instance)
+            ),
+        ),
+        Happening::PhaseChanged {
+            phase: Phase::Ready,
+            ..
+        } if instance.restarts > 0 => (Level::Info, format!("{} is ready again", label(instance))),
         Happening::StdoutNoise { lines, .. } if instance.stdout_noise == *lines => (
             Level::Warn,
-            format!("{}: the server writes to stdout: not JSON-RPC; see its log", label(instance)),
+            format!(
+                "{}: the server writes to stdout: not JSON-RPC; see its log",
+                label(instance)
+            ),
         ),
         _ => return None,
     };

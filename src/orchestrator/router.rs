@@ -22,7 +22,9 @@ pub(super) async fn run(core: Arc<Core>, mut commands: mpsc::Receiver<Envelope>)
             () = core.tokens.closing.cancelled() => return,
             envelope = commands.recv() => envelope,
         };
-        let Some(Envelope { command, reply }) = envelope else { return };
+        let Some(Envelope { command, reply }) = envelope else {
+            return;
+        };
         let asker = Asker::new(reply, core.reporter.clone());
         match command {
             Command::Watch(instance) => {
@@ -37,7 +39,9 @@ pub(super) async fn run(core: Arc<Core>, mut commands: mpsc::Receiver<Envelope>)
 fn route(core: &Arc<Core>, command: Command, asker: Asker) {
     let accepted = |()| Reply::Accepted;
     match command {
-        Command::OpenSession { caller, asks } => session::open(core, new_session_id(), caller, &asks, asker),
+        Command::OpenSession { caller, asks } => {
+            session::open(core, new_session_id(), caller, &asks, asker)
+        }
         Command::CloseSession(id) => match shared::refuse_to_close(&id) {
             Ok(()) => session::close(core, &id, asker),
             Err(failure) => asker.answer(Err(failure)),
@@ -71,7 +75,10 @@ fn deliver(core: &Core, id: &InstanceId, asker: Asker, mail: impl FnOnce(Asker) 
         Err(TrySendError::Closed(mail)) => (mail, "was removed"),
     };
     let (Mail::Wish(_, asker) | Mail::Call(_, asker) | Mail::ListTools(asker)) = mail;
-    asker.answer(Err(Failure::other(Stage::Run, format!("instance {} {why}", id.short()))));
+    asker.answer(Err(Failure::other(
+        Stage::Run,
+        format!("instance {} {why}", id.short()),
+    )));
 }
 
 /// Only the two instances concerned are woken, however many there are.

@@ -80,14 +80,17 @@ impl Instance {
     }
 
     async fn die(&mut self, failure: Failure) -> Input {
-        let ready_for = self.ready_since.map(|since| since.elapsed()).unwrap_or_default();
+        let ready_for = self
+            .ready_since
+            .map(|since| since.elapsed())
+            .unwrap_or_default();
         let unanswered = self.flight.end(failure.clone()).await;
         self.bury(failure, unanswered).await;
         Input::Died { ready_for }
     }
 
     /// Lets the connection deliver what was written before the end.
-    async fn last_words(&self, client: &ToolClient) {
+    async fn last_words(&mut self, client: &ToolClient) {
         if self.flight.is_busy() {
             // A grandchild may hold the pipe open: the wait is short, and its end says nothing.
             let _ = timeout(LAST_WORDS, client.closed()).await;
@@ -95,18 +98,23 @@ impl Instance {
     }
 
     fn relist(&mut self, client: &ToolClient, asker: Option<Asker>) {
-        self.flight.list_tools(client, self.seat.backend.call_timeout, asker);
+        self.flight
+            .list_tools(client, self.seat.backend.call_timeout, asker);
     }
 
     async fn take_landed(&mut self, landed: Landed) {
-        let Landed::Tools(tools, asker) = landed else { return };
+        let Landed::Tools(tools, asker) = landed else {
+            return;
+        };
         let answer = match tools {
             Ok(tools) => {
                 self.report_tools(tools).await;
                 Ok(Reply::Accepted)
             }
             Err(failure) => {
-                self.seat.log.line(Source::Envdeck, &format!("list tools: {failure}"));
+                self.seat
+                    .log
+                    .line(Source::Envdeck, &format!("list tools: {failure}"));
                 Err(failure)
             }
         };
@@ -115,8 +123,13 @@ impl Instance {
         }
     }
 
-    async fn report_tools(&self, tools: Arc<[Arc<ToolSpec>]>) {
-        self.seat.report(Happening::ToolsListed { instance: self.seat.id.clone(), tools }).await;
+    async fn report_tools(&mut self, tools: Arc<[Arc<ToolSpec>]>) {
+        self.seat
+            .report(Happening::ToolsListed {
+                instance: self.seat.id.clone(),
+                tools,
+            })
+            .await;
     }
 
     async fn take_news(&mut self, client: &ToolClient, digest: &Digest) {
@@ -127,7 +140,9 @@ impl Instance {
     }
 
     async fn sample(&mut self, running: &mut dyn Running) {
-        let Ok(Ok(Some(usage))) = timeout(USAGE_WAIT, running.usage()).await else { return };
+        let Ok(Ok(Some(usage))) = timeout(USAGE_WAIT, running.usage()).await else {
+            return;
+        };
         self.flight.remember_memory(usage.memory);
         let sample = Sample {
             at: Timestamp::now(),
@@ -136,7 +151,12 @@ impl Instance {
             memory_limit: usage.memory_limit,
             processes: usage.processes,
         };
-        self.seat.report(Happening::Sampled { instance: self.seat.id.clone(), sample }).await;
+        self.seat
+            .report(Happening::Sampled {
+                instance: self.seat.id.clone(),
+                sample,
+            })
+            .await;
     }
 
     /// Returns why it counts as dead, if it now does.
@@ -144,11 +164,21 @@ impl Instance {
         let dead = health.judge(&probe, self.flight.is_busy());
         let policy = &self.seat.backend.health;
         let death = dead.then(|| {
-            let cause = Cause::Deadline { what: "ping".into(), after: policy.timeout };
-            Failure::new(Stage::Run, cause)
-                .hint(format!("{} pings in a row were not answered", policy.failures))
+            let cause = Cause::Deadline {
+                what: "ping".into(),
+                after: policy.timeout,
+            };
+            Failure::new(Stage::Run, cause).hint(format!(
+                "{} pings in a row were not answered",
+                policy.failures
+            ))
         });
-        self.seat.report(Happening::Probed { instance: self.seat.id.clone(), probe }).await;
+        self.seat
+            .report(Happening::Probed {
+                instance: self.seat.id.clone(),
+                probe,
+            })
+            .await;
         death
     }
 }
@@ -157,6 +187,9 @@ impl Instance {
 async fn explained(running: &mut dyn Running, why: Failure) -> Failure {
     match timeout(EXIT_WAIT, running.wait()).await {
         Ok(exit) => exited(Stage::Run, exit),
-        Err(_) => Failure { stage: Stage::Run, ..why },
+        Err(_) => Failure {
+            stage: Stage::Run,
+            ..why
+        },
     }
 }

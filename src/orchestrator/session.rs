@@ -11,7 +11,8 @@ use super::handle::Reply;
 use super::instance::{self, Spawned};
 use super::shared;
 use crate::model::{
-    Ask, Backend, BackendInfo, Caller, Failure, Happening, Level, Notice, Phase, Scope, SessionId, Stage,
+    Ask, Backend, BackendInfo, Caller, Failure, Happening, Level, Notice, Phase, Scope, SessionId,
+    Stage,
 };
 
 pub(super) enum SessionMail {
@@ -26,9 +27,16 @@ type Order = (Arc<Backend>, Arc<BackendInfo>, usize);
 
 /// Registers a session and provisions it in the background; the answer comes when all of it has settled.
 pub(super) fn open(core: &Arc<Core>, id: SessionId, caller: Caller, asks: &[Ask], asker: Asker) {
-    let orders = match asks.iter().map(|ask| order(core, ask)).collect::<Result<Vec<_>, _>>() {
+    let orders = match asks
+        .iter()
+        .map(|ask| order(core, ask))
+        .collect::<Result<Vec<_>, _>>()
+    {
         Ok(orders) if orders.is_empty() => {
-            return asker.answer(Err(Failure::other(Stage::Config, "a session needs at least one backend")));
+            return asker.answer(Err(Failure::other(
+                Stage::Config,
+                "a session needs at least one backend",
+            )));
         }
         Ok(orders) => orders,
         Err(failure) => return asker.answer(Err(failure)),
@@ -52,7 +60,9 @@ pub(super) fn open(core: &Arc<Core>, id: SessionId, caller: Caller, asks: &[Ask]
 pub(super) fn close(core: &Core, id: &SessionId, asker: Asker) {
     let mail = core.sessions.lock().get(id).map(|post| post.mail.clone());
     let gone = || Failure::other(Stage::Run, format!("there is no session {}", id.short()));
-    let Some(mail) = mail else { return asker.answer(Err(gone())) };
+    let Some(mail) = mail else {
+        return asker.answer(Err(gone()));
+    };
     if let Err(refused) = mail.try_send(SessionMail::Close(asker)) {
         let SessionMail::Close(asker) = refused.into_inner();
         asker.answer(Err(gone()));
@@ -60,9 +70,17 @@ pub(super) fn close(core: &Core, id: &SessionId, asker: Asker) {
 }
 
 fn order(core: &Core, ask: &Ask) -> Result<Order, Failure> {
-    let known = core.config.backends.iter().zip(&*core.backends).find(|(backend, _)| backend.name == ask.backend);
+    let known = core
+        .config
+        .backends
+        .iter()
+        .zip(&*core.backends)
+        .find(|(backend, _)| backend.name == ask.backend);
     let Some((backend, info)) = known else {
-        let failure = Failure::other(Stage::Config, format!("there is no backend `{}`", ask.backend));
+        let failure = Failure::other(
+            Stage::Config,
+            format!("there is no backend `{}`", ask.backend),
+        );
         let names = core.config.backends.iter().map(|backend| &*backend.name);
         return Err(match super::nearest(&ask.backend, names) {
             Some(near) => failure.hint(format!("did you mean `{near}`?")),
@@ -70,7 +88,10 @@ fn order(core: &Core, ask: &Ask) -> Result<Order, Failure> {
         });
     };
     if ask.count == 0 {
-        let text = format!("0 instances of `{}` make no sense: ask for at least 1", ask.backend);
+        let text = format!(
+            "0 instances of `{}` make no sense: ask for at least 1",
+            ask.backend
+        );
         return Err(Failure::other(Stage::Config, text));
     }
     Ok((backend.clone(), info.clone(), ask.count))
@@ -90,7 +111,12 @@ impl SessionTask {
     /// Returns what could not be taken down.
     async fn run(mut self, caller: Caller, orders: Vec<Order>, asker: Asker) -> Vec<Failure> {
         let reporter = self.core.reporter.clone();
-        reporter.report(Happening::SessionOpened { session: self.id.clone(), caller }).await;
+        reporter
+            .report(Happening::SessionOpened {
+                session: self.id.clone(),
+                caller,
+            })
+            .await;
         let phases = self.provision(&orders).await;
         let closed_early = tokio::select! {
             biased;
@@ -119,8 +145,14 @@ impl SessionTask {
                 continue;
             }
             for _ in 0..*count {
-                let spawned =
-                    instance::spawn(&self.core, &self.id, &self.leave, backend.clone(), info.clone()).await;
+                let spawned = instance::spawn(
+                    &self.core,
+                    &self.id,
+                    &self.leave,
+                    backend.clone(),
+                    info.clone(),
+                )
+                .await;
                 phases.push(spawned.phase.clone());
                 self.instances.push(spawned);
             }
@@ -129,9 +161,22 @@ impl SessionTask {
     }
 
     fn announce(&self, phases: &[watch::Receiver<Phase>]) {
-        let ready = phases.iter().filter(|phase| *phase.borrow() == Phase::Ready).count();
-        let (level, id) = (if ready == phases.len() { Level::Info } else { Level::Warn }, self.id.short());
-        let text = format!("session {id}: {ready} of {} instances are ready", phases.len());
+        let ready = phases
+            .iter()
+            .filter(|phase| *phase.borrow() == Phase::Ready)
+            .count();
+        let (level, id) = (
+            if ready == phases.len() {
+                Level::Info
+            } else {
+                Level::Warn
+            },
+            self.id.short(),
+        );
+        let text = format!(
+            "session {id}: {ready} of {} instances are ready",
+            phases.len()
+        );
         self.core.reporter.notice(Notice::new(level, text));
     }
 
@@ -149,13 +194,24 @@ impl SessionTask {
 
     async fn close(mut self) -> Vec<Failure> {
         let reporter = &self.core.reporter;
-        reporter.report(Happening::SessionClosing { session: self.id.clone() }).await;
+        reporter
+            .report(Happening::SessionClosing {
+                session: self.id.clone(),
+            })
+            .await;
         self.leave.cancel();
         let ends = join_all(self.instances.drain(..).map(|spawned| spawned.task)).await;
         // A task that panicked outside its own guard has dropped, and so killed, what it had.
-        let failures: Vec<_> = ends.into_iter().filter_map(|end| end.ok().flatten()).collect();
+        let failures: Vec<_> = ends
+            .into_iter()
+            .filter_map(|end| end.ok().flatten())
+            .collect();
         self.core.sessions.lock().remove(&self.id);
-        reporter.report(Happening::SessionClosed { session: self.id.clone() }).await;
+        reporter
+            .report(Happening::SessionClosed {
+                session: self.id.clone(),
+            })
+            .await;
         reporter.flush().await;
         self.mailbox.close();
         while let Ok(SessionMail::Close(asker)) = self.mailbox.try_recv() {
@@ -171,7 +227,8 @@ impl SessionTask {
 /// Resolves when none of them is on its way any more.
 async fn settled(phases: Vec<watch::Receiver<Phase>>) {
     for mut phase in phases {
-        let on_its_way = |phase: &Phase| matches!(phase, Phase::Pending | Phase::Starting | Phase::Stopping);
+        let on_its_way =
+            |phase: &Phase| matches!(phase, Phase::Pending | Phase::Starting | Phase::Stopping);
         // An instance that was removed meanwhile has settled, too.
         let _ = phase.wait_for(|phase| !on_its_way(phase)).await;
     }

@@ -30,13 +30,23 @@ pub(super) async fn run(
     insist: impl Future<Output = ()>,
 ) -> Vec<Failure> {
     core.tokens.closing.cancel();
-    let posts: Vec<_> = core.sessions.lock().drain().map(|(_, post)| post.task).collect();
+    let posts: Vec<_> = core
+        .sessions
+        .lock()
+        .drain()
+        .map(|(_, post)| post.task)
+        .collect();
     let mut ended = pin!(join_all(posts));
     let mut insist = pin!(insist);
     let mut insisted = false;
     let mut population = core.population.subscribe();
     let of = *population.borrow();
-    let longest = core.config.backends.iter().map(|backend| backend.stop_grace).max();
+    let longest = core
+        .config
+        .backends
+        .iter()
+        .map(|backend| backend.stop_grace)
+        .max();
     let mut limit = Instant::now() + longest.unwrap_or_default() + MARGIN + SLACK;
     loop {
         tokio::select! {
@@ -61,7 +71,12 @@ pub(super) async fn run(
 
 /// Drops what still stands, which kills it, and names it.
 async fn abandon(core: &Core) -> Vec<Failure> {
-    let left: Vec<_> = core.instances.read().iter().map(|(id, post)| (id.clone(), post.backend.clone())).collect();
+    let left: Vec<_> = core
+        .instances
+        .read()
+        .iter()
+        .map(|(id, post)| (id.clone(), post.backend.clone()))
+        .collect();
     core.tokens.abandon.cancel();
     let name = |(id, backend): (crate::model::InstanceId, crate::model::BackendName)| {
         let cause = Cause::Other(format!("{backend} {}: still not gone", id.short()));

@@ -29,7 +29,10 @@ pub(super) async fn bring_up(
     news: Box<dyn Fn(ServerNews) + Send + Sync>,
     deadline: Instant,
 ) -> Result<ToolClient, Failure> {
-    let limit = Limit { deadline, whole: seat.backend.start_timeout };
+    let limit = Limit {
+        deadline,
+        whole: seat.backend.start_timeout,
+    };
     let driver = seat.core.drivers.driver(&seat.backend.mode)?;
     seat.step("start", Some(deadline)).await;
     let order = Order {
@@ -38,14 +41,27 @@ pub(super) async fn bring_up(
         run: seat.core.run.clone(),
         log: seat.log.clone(),
     };
-    let running = slot.insert(limit.hold("start", Stage::Start, driver.start(order)).await?);
+    let running = slot.insert(
+        limit
+            .hold("start", Stage::Start, driver.start(order))
+            .await?,
+    );
     let facts = running.facts().into();
-    seat.report(Happening::Described { instance: seat.id.clone(), facts }).await;
+    seat.report(Happening::Described {
+        instance: seat.id.clone(),
+        facts,
+    })
+    .await;
 
     let endpoint = running.endpoint();
     let client = connect(seat, endpoint, news, &limit);
     let client = unless_it_exits(running.as_mut(), Stage::Start, client).await?;
-    unless_it_exits(running.as_mut(), Stage::Prepare, prepare(seat, &client, &limit)).await?;
+    unless_it_exits(
+        running.as_mut(),
+        Stage::Prepare,
+        prepare(seat, &client, &limit),
+    )
+    .await?;
     Ok(client)
 }
 
@@ -66,13 +82,13 @@ impl Limit {
         stage: Stage,
         work: impl Future<Output = Result<T, Failure>>,
     ) -> Result<T, Failure> {
-        match timeout_at(self.deadline, work).await {
-            Ok(result) => result,
-            Err(_) => {
-                let cause = Cause::Deadline { what: what.into(), after: self.whole };
-                Err(Failure::new(stage, cause).hint("raise `start_timeout` if it needs longer"))
-            }
-        }
+        timeout_at(self.deadline, work).await.unwrap_or_else(|_| {
+            let cause = Cause::Deadline {
+                what: what.into(),
+                after: self.whole,
+            };
+            Err(Failure::new(stage, cause).hint("raise `start_timeout` if it needs longer"))
+        })
     }
 }
 
@@ -89,28 +105,59 @@ async fn connect(
         timeout: limit.left(),
         news,
     };
-    let client = limit.hold("initialize", Stage::Initialize, ToolClient::connect(endpoint, how)).await?;
+    let client = limit
+        .hold(
+            "initialize",
+            Stage::Initialize,
+            ToolClient::connect(endpoint, how),
+        )
+        .await?;
     let server = client.server().clone();
-    seat.report(Happening::Initialized { instance: seat.id.clone(), server }).await;
+    seat.report(Happening::Initialized {
+        instance: seat.id.clone(),
+        server,
+    })
+    .await;
     Ok(client)
 }
 
 async fn prepare(seat: &Arc<Seat>, client: &ToolClient, limit: &Limit) -> Result<(), Failure> {
     seat.step("list tools", Some(limit.deadline)).await;
-    let tools = limit.hold("list tools", Stage::Initialize, list_tools(client, limit.left())).await?;
-    seat.report(Happening::ToolsListed { instance: seat.id.clone(), tools: tools.clone() }).await;
+    let tools = limit
+        .hold(
+            "list tools",
+            Stage::Initialize,
+            list_tools(client, limit.left()),
+        )
+        .await?;
+    seat.report(Happening::ToolsListed {
+        instance: seat.id.clone(),
+        tools: tools.clone(),
+    })
+    .await;
     if let Some(check) = &seat.backend.startup_check {
-        seat.step(format!("check {}", check.tool), Some(limit.deadline)).await;
+        seat.step(format!("check {}", check.tool), Some(limit.deadline))
+            .await;
         run_check(seat, client, check, &tools, limit.left()).await?;
     }
     Ok(())
 }
 
 /// The tools of a server; none if it knows no such method.
-pub(super) async fn list_tools(client: &ToolClient, timeout: Duration) -> Result<Arc<[Arc<ToolSpec>]>, Failure> {
+pub(super) async fn list_tools(
+    client: &ToolClient,
+    timeout: Duration,
+) -> Result<Arc<[Arc<ToolSpec>]>, Failure> {
     match client.list_tools(timeout).await {
         Ok(tools) => Ok(tools.into()),
-        Err(Failure { cause: Cause::Rpc { code: METHOD_NOT_FOUND, .. }, .. }) => Ok(Arc::default()),
+        Err(Failure {
+            cause:
+                Cause::Rpc {
+                    code: METHOD_NOT_FOUND,
+                    ..
+                },
+            ..
+        }) => Ok(Arc::default()),
         Err(failure) => Err(failure),
     }
 }
@@ -146,9 +193,15 @@ async fn run_check(
         Some(Outcome::ToolError(result)) => {
             let said = seat.core.results.meta(result).map(|meta| meta.preview);
             let said = said.as_deref().unwrap_or_default();
-            Err(check_failed(&check.tool, &format!("the tool answered with an error: {said}")))
+            Err(check_failed(
+                &check.tool,
+                &format!("the tool answered with an error: {said}"),
+            ))
         }
-        Some(Outcome::Failed(failure)) => Err(Failure { stage: Stage::Prepare, ..failure }),
+        Some(Outcome::Failed(failure)) => Err(Failure {
+            stage: Stage::Prepare,
+            ..failure
+        }),
         Some(Outcome::Cancelled(_)) => Err(check_failed(&check.tool, "it was cancelled")),
         None => Err(check_failed(&check.tool, "the call was lost")),
     }
@@ -188,7 +241,10 @@ async fn unless_it_exits<T>(
 }
 
 pub(super) fn exited(stage: Stage, exit: Result<Exit, Failure>) -> Failure {
-    exit.map_or_else(|failure| failure, |exit| Failure::new(stage, Cause::Exited(exit)))
+    exit.map_or_else(
+        |failure| failure,
+        |exit| Failure::new(stage, Cause::Exited(exit)),
+    )
 }
 
 /// A dead process shows first as a closed or broken pipe.

@@ -21,7 +21,9 @@ pub(super) async fn take_down(
     client: Option<ToolClient>,
     running: Option<Box<dyn Running>>,
 ) -> Result<(), Failure> {
-    let Some(running) = running else { return Ok(()) };
+    let Some(running) = running else {
+        return Ok(());
+    };
     let insist = seat.core.tokens.insist.clone();
     if insist.is_cancelled() {
         return killed(running).await;
@@ -44,10 +46,18 @@ pub(super) async fn take_down(
 }
 
 async fn killed(running: Box<dyn Running>) -> Result<(), Failure> {
-    timeout(MARGIN, running.stop(Duration::ZERO)).await.unwrap_or_else(|_| Err(still_there(MARGIN)))
+    timeout(MARGIN, running.stop(Duration::ZERO))
+        .await
+        .unwrap_or_else(|_| Err(still_there(MARGIN)))
 }
 
 fn still_there(after: Duration) -> Failure {
-    Failure::new(Stage::Stop, Cause::Deadline { what: "stop".into(), after })
-        .hint("it was killed, but its end was not seen")
+    Failure::new(
+        Stage::Stop,
+        Cause::Deadline {
+            what: "stop".into(),
+            after,
+        },
+    )
+    .hint("it was killed, but its end was not seen")
 }

@@ -6,7 +6,13 @@ use std::time::Duration;
 use crate::model::{CallId, Obedience, Outcome};
 
 /// `call #12 read_file → ok 3.1 ms 214 B`; never the arguments, they may hold secrets.
-pub(super) fn call_line(id: CallId, tool: &str, outcome: &Outcome, took: Duration, size: u64) -> String {
+pub(super) fn call_line(
+    id: CallId,
+    tool: &str,
+    outcome: &Outcome,
+    time: Duration,
+    size: u64,
+) -> String {
     let end = match outcome {
         Outcome::Done(_) | Outcome::ToolError(_) => format!(" {}", bytes(size)),
         Outcome::Cancelled(Obedience::Confirmed) => ": the server stopped".to_owned(),
@@ -14,7 +20,11 @@ pub(super) fn call_line(id: CallId, tool: &str, outcome: &Outcome, took: Duratio
         Outcome::Cancelled(Obedience::Ignored) => ": the server went on".to_owned(),
         Outcome::Failed(failure) => format!(": {failure}"),
     };
-    format!("call {id} {tool} → {} {}{end}", outcome.word(), duration(took))
+    format!(
+        "call {id} {tool} → {} {}{end}",
+        outcome.word(),
+        duration(time)
+    )
 }
 
 /// `412 µs`, `3.1 ms`, `2.40 s`.
@@ -61,9 +71,18 @@ mod tests {
         let line = |outcome, took, size| call_line(CallId(12), "read_file", &outcome, took, size);
         let done = Outcome::Done(ResultId(1));
         let micros = Duration::from_micros;
-        assert_eq!(line(done.clone(), micros(3_100), 214), "call #12 read_file → ok 3.1 ms 214 B");
-        assert_eq!(line(done.clone(), micros(412), 1536), "call #12 read_file → ok 412 µs 1.5 KiB");
-        assert_eq!(line(done, micros(2_400_000), 100 << 20), "call #12 read_file → ok 2.40 s 100.0 MiB");
+        assert_eq!(
+            line(done.clone(), micros(3_100), 214),
+            "call #12 read_file → ok 3.1 ms 214 B"
+        );
+        assert_eq!(
+            line(done.clone(), micros(412), 1536),
+            "call #12 read_file → ok 412 µs 1.5 KiB"
+        );
+        assert_eq!(
+            line(done, micros(2_400_000), 100 << 20),
+            "call #12 read_file → ok 2.40 s 100.0 MiB"
+        );
         assert_eq!(
             line(Outcome::Cancelled(Obedience::Ignored), micros(5_000), 0),
             "call #12 read_file → cancelled 5.0 ms: the server went on"
