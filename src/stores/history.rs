@@ -19,8 +19,8 @@ use crate::model::{Call, CallState, Outcome};
 
 /// Records kept in memory: the newest.
 pub const KEPT: usize = 10_000;
-/// Memory of their arguments and failures, bytes; the oldest go when it is spent.
-pub const KEPT_BYTES: usize = 64 << 20;
+/// Memory of their arguments and failures, bytes: as much as the files hold. The oldest go when it is spent.
+pub const KEPT_BYTES: usize = 32 << 20;
 /// Arguments longer than this are not kept, bytes.
 pub const MAX_ARGUMENTS: usize = 256 << 10;
 /// The words of a failure are cut at this length, bytes.
@@ -351,6 +351,21 @@ mod tests {
         assert!(before.is_empty(), "a picture taken earlier does not change");
         let records = history.records();
         assert_eq!((records.len(), records[0].took_ms), (KEPT, 1));
+    }
+
+    #[test]
+    fn long_records_do_not_fill_the_memory() {
+        let home = tempfile::tempdir().unwrap();
+        let history = History::open(home.path().join("h")).unwrap();
+        let fitting = KEPT_BYTES / MAX_ARGUMENTS;
+        for n in 0..fitting as u64 + 3 {
+            history.append(Record {
+                arguments: Some("x".repeat(MAX_ARGUMENTS)),
+                ..record(n)
+            });
+        }
+        let records = history.records();
+        assert_eq!((records.len(), records[0].took_ms), (fitting, 3));
     }
 
     #[test]
