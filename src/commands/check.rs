@@ -3,13 +3,9 @@
 use std::io::{self, Write};
 use std::path::Path;
 
+use super::exit;
 use crate::config::{self, Config, Environment};
 use crate::model::Mode;
-
-/// The file is valid.
-pub const OK: u8 = 0;
-/// The file has problems.
-pub const INVALID: u8 = 2;
 
 /// Writes a summary to `out`, or all problems to `err`, and returns the exit code.
 ///
@@ -25,11 +21,11 @@ pub fn run(
     match config::load(file, env) {
         Ok(config) => {
             summarise(file, &config, available, out)?;
-            Ok(OK)
+            Ok(exit::OK)
         }
         Err(invalid) => {
             writeln!(err, "{invalid}")?;
-            Ok(INVALID)
+            Ok(exit::USAGE)
         }
     }
 }
