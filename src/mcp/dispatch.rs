@@ -9,8 +9,9 @@ use serde_json::value::RawValue;
 use tokio::io::AsyncRead;
 
 use super::connection::Link;
+use super::cut::{self, Cut};
 use super::stdio::{Line, Lines};
-use super::wire::{self, Cut, Message, Reply};
+use super::wire::{self, Message, Reply};
 use super::{ServerNews, questions};
 use crate::model::{Cause, Progress};
 use crate::stores::lines::MAX_LINE;
@@ -221,7 +222,7 @@ impl Link {
 
     fn hear_cut(&self, size: u64, head: &[u8], tail: &[u8]) -> Noted {
         let limit = self.limit as u64;
-        let id = match wire::cut_message(head, tail) {
+        let id = match cut::cut_message(head, tail) {
             Cut::NotJson => return self.noise(head),
             Cut::Reply(id) => id.or_else(|| self.only_waiting()),
             Cut::Other => None,
