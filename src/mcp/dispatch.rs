@@ -92,15 +92,21 @@ async fn hear(link: &Arc<Link>, heard: Line) -> Noted {
         Line::Whole(bytes) if bytes.len() > LARGE => {
             let link = link.clone();
             let heard = tokio::task::spawn_blocking(move || link.hear_line(&bytes)).await;
-            // It can only fail by a panic, which ends this task as it would have here.
-            heard.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))
+            match heard.map_err(tokio::task::JoinError::try_into_panic) {
+                Ok(noted) => noted,
+                // A panic ends this task as it would have here.
+                Err(Ok(panic)) => std::panic::resume_unwind(panic),
+                // The runtime is going down.
+                Err(Err(_)) => Noted::default(),
+            }
         }
         Line::Whole(bytes) => link.hear_line(&bytes),
         Line::TooLong { size, head, tail } => link.hear_cut(size, &head, &tail),
-        Line::Half(bytes) => {
+        // The last message may come without its line break.
+        Line::Half(bytes) => link.hear_messages(&trimmed(&bytes)).unwrap_or_else(|| {
             link.remark("the output ended in the middle of this message:");
             link.noise(&bytes)
-        }
+        }),
     }
 }
 

@@ -117,6 +117,19 @@ async fn half_a_message_and_the_end_fail_the_call_and_show_the_half() {
 }
 
 #[tokio::test]
+async fn a_last_message_without_a_line_break_counts() {
+    let (client, mut peer, _desk) = connected().await;
+    let call = RunningCall::start(&client, "bye", "{}");
+    let (id, _) = peer.request("tools/call").await;
+    peer.raw(format!(
+        "{{\"jsonrpc\":\"2.0\",\"id\":{id},\"result\":{{}}}}"
+    ))
+    .await;
+    drop(peer);
+    assert_eq!(call.end().await.unwrap().raw, "{}");
+}
+
+#[tokio::test]
 async fn ids_sent_back_as_text_and_batches_are_understood() {
     let (client, mut peer, _desk) = connected().await;
     let (a, b) = (
