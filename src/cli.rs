@@ -164,7 +164,7 @@ mod tests {
             kind("envdeck --config a.yaml -- b"),
             ErrorKind::ArgumentConflict
         );
-        assert_eq!(kind("envdeck npx"), ErrorKind::InvalidSubcommand);
+        assert_eq!(kind("envdeck npx"), ErrorKind::UnknownArgument);
     }
 
     #[test]

@@ -113,8 +113,8 @@ const UV_VALUED: &[&str] = &[
 /// The package, module or file that the command line serves, as far as that can be told.
 fn served<'a>(command: &'a str, args: &'a [String]) -> &'a str {
     let program = stem(command);
-    // `python3.12` has the stem `python3`.
-    let program = program.trim_end_matches(|c: char| c.is_ascii_digit());
+    // `python3.12` is a `python`, too.
+    let program = program.trim_end_matches(|c: char| c.is_ascii_digit() || c == '.');
     let runner = RUNNERS.iter().find(|runner| runner.command == program);
     let subject = runner.and_then(|runner| runner.subject(args));
     subject.map_or_else(|| stem(command), package)

@@ -88,9 +88,10 @@ fn name(fields: &Fields) -> String {
 
 fn kind(fields: &Fields, mode: Option<ModeName>) -> String {
     let default = mode.and_then(ModeName::default_kind);
-    let at = match default {
-        Some(_) => fields.get("backend_type"),
-        None => fields.require("backend_type", ""),
+    let at = if mode.is_some() && default.is_none() {
+        fields.require("backend_type", "")
+    } else {
+        fields.get("backend_type")
     };
     let Some(kind) = at.as_ref().and_then(Cursor::nonempty_text) else {
         return default.unwrap_or_default().to_owned();

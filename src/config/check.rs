@@ -21,15 +21,15 @@ pub(super) struct Shared {
     /// The directory of the file.
     pub base: PathBuf,
     pub docker: DockerOptions,
-    pub apis: BTreeMap<String, RemoteApi>,
+    pub apis: BTreeMap<String, Arc<RemoteApi>>,
     pub api_timeouts: ApiTimeouts,
 }
 
 /// `global_docker_options`.
 pub(super) struct DockerOptions {
-    pub environment: BTreeMap<String, Secret>,
+    pub environment: Arc<BTreeMap<String, Secret>>,
     pub commit_delay: Duration,
-    pub rest: BTreeMap<String, Value>,
+    pub rest: Arc<BTreeMap<String, Value>>,
 }
 
 /// `global_remote_api_defaults`.
@@ -143,20 +143,20 @@ fn api_timeouts(root: &Fields) -> ApiTimeouts {
     }
 }
 
-fn remote_apis(root: &Fields, timeouts: ApiTimeouts) -> BTreeMap<String, RemoteApi> {
+fn remote_apis(root: &Fields, timeouts: ApiTimeouts) -> BTreeMap<String, Arc<RemoteApi>> {
     let entries = root
         .get("global_remote_apis")
         .map(|at| at.entries())
         .unwrap_or_default();
-    let read = |(name, at): (&str, Cursor)| (name.to_owned(), remote::api(&at, timeouts));
+    let read = |(name, at): (&str, Cursor)| (name.to_owned(), Arc::new(remote::api(&at, timeouts)));
     entries.into_iter().map(read).collect()
 }
 
 fn docker_options(root: &Fields) -> DockerOptions {
     let mut options = DockerOptions {
-        environment: BTreeMap::new(),
+        environment: Arc::default(),
         commit_delay: schema::COMMIT_DELAY,
-        rest: BTreeMap::new(),
+        rest: Arc::default(),
     };
     let Some(at) = root.get("global_docker_options") else {
         return options;
@@ -168,13 +168,13 @@ fn docker_options(root: &Fields) -> DockerOptions {
             .unwrap_or(schema::COMMIT_DELAY);
     }
     if let Some(at) = fields.get("environment") {
-        options.environment = modes::docker_environment(&at);
+        options.environment = Arc::new(modes::docker_environment(&at));
     }
     let own = ["template_commit_delay_s", "environment"];
     let rest = schema::DOCKER_OPTIONS
         .iter()
         .filter(|key| !own.contains(key));
     let value = |key: &&str| Some(((*key).to_owned(), fields.get(key)?.node.to_json()));
-    options.rest = rest.filter_map(value).collect();
+    options.rest = Arc::new(rest.filter_map(value).collect());
     options
 }

@@ -95,7 +95,9 @@ impl<'a> Cursor<'a> {
 
     /// One of the names of `T`.
     pub fn choice<T: FromStr + VariantNames>(&self) -> Option<T> {
-        let text = self.text()?;
+        let Kind::Text { text, .. } = &self.node.kind else {
+            return self.wrong(&one_of(T::VARIANTS));
+        };
         let chosen = text.parse().ok();
         if chosen.is_none() {
             self.not_one_of(text, T::VARIANTS);
@@ -104,7 +106,7 @@ impl<'a> Cursor<'a> {
     }
 
     pub fn not_one_of(&self, text: &str, names: &[&str]) {
-        let expected = format!("expected one of {}", names.join(", "));
+        let expected = format!("expected {}", one_of(names));
         match problem::did_you_mean(text, names) {
             Some(hint) => self.problem_with_hint(expected, hint),
             None => self.problem(expected),
@@ -152,11 +154,8 @@ impl<'a> Cursor<'a> {
             return None;
         };
         if !range.contains(&found) {
-            self.problem(format!(
-                "must be from {:?} to {:?}",
-                range.start(),
-                range.end()
-            ));
+            let (least, most) = (units::shown(*range.start()), units::shown(*range.end()));
+            self.problem(format!("must be from {least} to {most}"));
             return None;
         }
         Some(found)
@@ -271,6 +270,10 @@ impl<'a> Cursor<'a> {
             entries: Some(entries),
         }
     }
+}
+
+fn one_of(names: &[&str]) -> String {
+    format!("one of {}", names.join(", "))
 }
 
 /// The keys of one mapping.

@@ -8,7 +8,21 @@ pub(super) struct Expanded {
     /// The value was nothing but one `${…}`.
     pub whole: bool,
     /// In words that name variables but never show a value, which may be secret.
-    pub troubles: Vec<String>,
+    pub troubles: Vec<Trouble>,
+}
+
+pub(super) struct Trouble {
+    pub text: String,
+    pub hint: String,
+}
+
+impl Trouble {
+    fn new(text: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self {
+            text: text.into(),
+            hint: hint.into(),
+        }
+    }
 }
 
 pub(super) fn expand(text: &str, env: Environment) -> Expanded {
@@ -26,9 +40,10 @@ pub(super) fn expand(text: &str, env: Environment) -> Expanded {
             rest = escaped;
         } else if let Some(inside) = after.strip_prefix('{') {
             let Some(end) = inside.find('}') else {
-                expanded
-                    .troubles
-                    .push("`${` is never closed; write `$${` for the text".into());
+                expanded.troubles.push(Trouble::new(
+                    "`${` is never closed",
+                    "write `$${` for the text `${`",
+                ));
                 return expanded;
             };
             match look_up(&inside[..end], env) {
@@ -49,23 +64,28 @@ pub(super) fn expand(text: &str, env: Environment) -> Expanded {
 }
 
 /// As in a shell, `:-` also covers a variable that is set but empty.
-fn look_up(expression: &str, env: Environment) -> Result<String, String> {
+fn look_up(expression: &str, env: Environment) -> Result<String, Trouble> {
     let (name, default) = match expression.split_once(":-") {
         Some((name, default)) => (name, Some(default)),
         None => (expression, None),
     };
     if !is_name(name) {
-        return Err("`${…}` needs the name of a variable: letters, digits and `_`".into());
+        return Err(Trouble::new(
+            "`${…}` needs the name of a variable",
+            "a name has letters, digits and `_`; write `$${` for the text `${`",
+        ));
     }
     match (env(name), default) {
-        (_, Some(default)) if default.contains("${") => Err(format!(
-            "the default of ${{{name}}} cannot hold another `${{`"
+        (_, Some(default)) if default.contains("${") => Err(Trouble::new(
+            format!("the default of ${{{name}}} holds another `${{`"),
+            "a default is plain text",
         )),
         (Some(value), None) => Ok(value),
         (Some(value), Some(_)) if !value.is_empty() => Ok(value),
         (_, Some(default)) => Ok(default.to_owned()),
-        (None, None) => Err(format!(
-            "the variable {name} is not set; set it, or write ${{{name}:-default}}"
+        (None, None) => Err(Trouble::new(
+            format!("the variable {name} is not set"),
+            format!("set it, or write ${{{name}:-default}}"),
         )),
     }
 }
@@ -77,7 +97,6 @@ fn is_name(text: &str) -> bool {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)] // tests may
 mod tests {
     use super::*;
 
@@ -91,7 +110,7 @@ mod tests {
 
     fn text(input: &str) -> String {
         let expanded = expand(input, &env);
-        assert!(expanded.troubles.is_empty(), "{:?}", expanded.troubles);
+        assert!(expanded.troubles.is_empty(), "{input}");
         expanded.text
     }
 
@@ -118,7 +137,11 @@ mod tests {
 
     #[test]
     fn troubles_name_the_variable_and_no_value() {
-        let trouble = |input: &str| expand(input, &env).troubles.join("; ");
+        let trouble = |input: &str| {
+            let troubles = expand(input, &env).troubles;
+            assert_eq!(troubles.len(), 1, "{input}");
+            format!("{} — {}", troubles[0].text, troubles[0].hint)
+        };
         assert!(trouble("hunter2${TOKEN}").contains("TOKEN is not set"));
         assert!(trouble("hunter2${TOKEN").contains("never closed"));
         assert!(trouble("${}hunter2").contains("needs the name"));

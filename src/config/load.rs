@@ -22,6 +22,8 @@ const MAX_FILE: u64 = 1 << 20;
 /// Most keys and values of a file once its aliases are followed: a small file may repeat itself
 /// without end ("billion laughs").
 const MAX_NODES: NodeId = 200_000;
+/// Most text of a file once its aliases are followed, bytes.
+const MAX_TEXT: usize = 8 << 20;
 
 /// Reads, completes from the environment and validates a file.
 ///
@@ -69,15 +71,13 @@ fn read(file: &Path) -> Result<String, Problem> {
 fn parse(text: &str) -> Result<Node, Problem> {
     let walk = Walk::default();
     let root = walk.run(text).map_err(|error| {
-        let place = error.location().map(place);
-        let found = if walk.next.get() > MAX_NODES {
-            Problem::of_file(format!(
-                "has more than {MAX_NODES} values, aliases included"
-            ))
+        let found = if walk.is_over_budget() {
+            Problem::of_file("holds too much once its aliases are followed")
         } else {
             Problem::of_file(format!("is not valid YAML: {}", describe(&error)))
         };
-        found.at(place)
+        // At the end of its input the parser stands on a line that is not there.
+        found.at(place(&error).map(|place| place.min(end_of(text))))
     })?;
     match root.kind {
         Kind::Null => Err(Problem::of_file("is empty").hint("it needs at least a `backends` list")),
@@ -91,29 +91,53 @@ fn locate(text: &str, node: NodeId) -> Option<Place> {
         target: Some(node),
         ..Walk::default()
     };
-    walk.run(text)
-        .err()
-        .and_then(|error| error.location())
-        .map(place)
+    walk.run(text).err().as_ref().and_then(place)
 }
 
-fn place(location: serde_yaml::Location) -> Place {
-    Place {
-        line: location.line(),
-        column: location.column(),
+fn place(error: &serde_yaml::Error) -> Option<Place> {
+    error.location().map(|at| Place {
+        line: at.line(),
+        column: at.column(),
+    })
+}
+
+/// The place behind the last character, by the line breaks of YAML 1.1.
+fn end_of(text: &str) -> Place {
+    let mut end = Place { line: 1, column: 1 };
+    let mut last = ' ';
+    for c in text.chars() {
+        match c {
+            '\n' if last == '\r' => {}
+            '\n' | '\r' | '\u{85}' | '\u{2028}' | '\u{2029}' => {
+                end = Place {
+                    line: end.line + 1,
+                    column: 1,
+                };
+            }
+            _ => end.column += 1,
+        }
+        last = c;
     }
+    end
 }
 
-/// The parser's own words without the place, which is shown in front.
+/// The parser's words without the place, which is shown in front, and ours for its limits.
 fn describe(error: &serde_yaml::Error) -> String {
     let text = error.to_string();
-    match error.location() {
+    let text = match error.location() {
         Some(at) => text.replacen(
             &format!(" at line {} column {}", at.line(), at.column()),
             "",
             1,
         ),
         None => text,
+    };
+    match text.as_str() {
+        "recursion limit exceeded" => "it nests too deeply".to_owned(),
+        text if text.contains("more than one document") => {
+            "it holds more than one document".to_owned()
+        }
+        _ => text,
     }
 }
 
@@ -122,6 +146,7 @@ fn describe(error: &serde_yaml::Error) -> String {
 #[derive(Default)]
 struct Walk {
     next: Cell<NodeId>,
+    text: Cell<usize>,
     target: Option<NodeId>,
 }
 
@@ -130,10 +155,14 @@ impl Walk {
         self.deserialize(serde_yaml::Deserializer::from_str(text))
     }
 
+    fn is_over_budget(&self) -> bool {
+        self.next.get() > MAX_NODES || self.text.get() > MAX_TEXT
+    }
+
     fn node<E: Error>(&self, kind: impl FnOnce() -> Result<Kind, E>) -> Result<Node, E> {
         let id = self.next.get();
         self.next.set(id + 1);
-        if self.target == Some(id) || id >= MAX_NODES {
+        if self.target == Some(id) || self.is_over_budget() {
             return Err(E::custom("stopped"));
         }
         Ok(Node { id, kind: kind()? })
@@ -189,10 +218,11 @@ impl<'de> Visitor<'de> for &Walk {
 
     fn visit_f64<E: Error>(self, value: f64) -> Result<Node, E> {
         let number = Number::from_f64(value).map(Kind::Number);
-        self.leaf(number.unwrap_or(Kind::Unusable("a number without end")))
+        self.leaf(number.unwrap_or(Kind::Unusable("a number that is not finite")))
     }
 
     fn visit_str<E: Error>(self, text: &str) -> Result<Node, E> {
+        self.text.set(self.text.get() + text.len());
         self.leaf(Kind::Text {
             text: text.to_owned(),
             interpolated: false,

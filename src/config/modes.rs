@@ -57,9 +57,12 @@ pub(super) fn docker(fields: &Fields, shared: &Shared, transport: Transport) -> 
             .unwrap_or_default()
             .to_owned(),
         container_port: port.and_then(|port| port.try_into().ok()),
-        template_data_path_host: template.and_then(|at| match copies {
-            true => directory(&at, shared),
-            false => existing(&at, shared),
+        template_data_path_host: template.and_then(|at| {
+            if copies {
+                directory(&at, shared)
+            } else {
+                existing(&at, shared)
+            }
         }),
         container_template_data_path: in_container.and_then(|at| in_container_path(&at)),
         run_args: fields

@@ -10,6 +10,8 @@ use super::tree::NodeId;
 const SHOWN: usize = 100;
 /// Characters of a key that are worth printing.
 const KEY_SHOWN: usize = 60;
+/// Names that are worth comparing for a hint; a file may define thousands.
+const CANDIDATES: usize = 200;
 
 /// A place in a file; both count from 1, columns in characters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -235,6 +237,7 @@ pub(super) fn nearest<'a>(word: &str, candidates: &[&'a str]) -> Option<&'a str>
     let bare = |text: &str| text.replace(['_', '-', ' '], "").to_lowercase();
     let word = bare(word);
     let distance = |candidate: &str| strsim::damerau_levenshtein(&word, &bare(candidate));
+    let candidates = &candidates[..candidates.len().min(CANDIDATES)];
     let typo = candidates
         .iter()
         .map(|candidate| (distance(candidate), *candidate))
@@ -243,7 +246,7 @@ pub(super) fn nearest<'a>(word: &str, candidates: &[&'a str]) -> Option<&'a str>
     let part = || {
         candidates
             .iter()
-            .find(|candidate| word.len() > 3 && bare(candidate).contains(&word))
+            .find(|candidate| word.len() > 2 && bare(candidate).contains(&word))
     };
     typo.map(|(_, candidate)| candidate)
         .or_else(|| part().copied())
@@ -251,7 +254,7 @@ pub(super) fn nearest<'a>(word: &str, candidates: &[&'a str]) -> Option<&'a str>
 
 /// The hint for a word that is not one of `candidates`.
 pub(super) fn did_you_mean(word: &str, candidates: &[&str]) -> Option<String> {
-    nearest(word, candidates).map(|near| format!("did you mean {near}?"))
+    nearest(word, candidates).map(|near| format!("did you mean {}?", shown(near)))
 }
 
 #[cfg(test)]

@@ -1,5 +1,7 @@
 //! What a backend needs in the mode `remote_http_api`, and the APIs that it may refer to.
 
+use std::sync::Arc;
+
 use super::check::{ApiTimeouts, Shared};
 use super::cursor::{Cursor, Fields};
 use super::problem;
@@ -22,7 +24,7 @@ pub(super) fn backend(fields: &Fields, shared: &Shared) -> RemoteHttpApi {
             if reference.is_some() {
                 at.problem("only one of remote_api_config_ref and remote_api_config_inline");
             }
-            Some(api(&at, shared.api_timeouts))
+            Some(Arc::new(api(&at, shared.api_timeouts)))
         }
     };
     let resource = resource
@@ -30,21 +32,19 @@ pub(super) fn backend(fields: &Fields, shared: &Shared) -> RemoteHttpApi {
         .and_then(Cursor::nonempty_text)
         .unwrap_or_default();
     RemoteHttpApi {
-        api: api.unwrap_or_else(|| placeholder(shared.api_timeouts)),
+        api: api.unwrap_or_else(|| Arc::new(placeholder(shared.api_timeouts))),
         resource_type: resource.to_owned(),
     }
 }
 
-fn referenced(at: &Cursor, shared: &Shared) -> Option<RemoteApi> {
+fn referenced(at: &Cursor, shared: &Shared) -> Option<Arc<RemoteApi>> {
     let name = at.nonempty_text()?;
     let api = shared.apis.get(name);
     if api.is_none() {
         let names: Vec<_> = shared.apis.keys().map(String::as_str).collect();
         let text = "there is no such entry in global_remote_apis";
-        match problem::nearest(name, &names) {
-            Some(near) => {
-                at.problem_with_hint(text, format!("did you mean {}?", problem::shown(near)))
-            }
+        match problem::did_you_mean(name, &names) {
+            Some(hint) => at.problem_with_hint(text, hint),
             None => at.problem(text),
         }
     }

@@ -1,5 +1,7 @@
 //! A configuration document as a tree whose nodes know their number in document order.
 
+use std::collections::{HashMap, HashSet};
+
 use serde_json::{Number, Value};
 
 use super::interpolate::{self, Environment};
@@ -90,7 +92,7 @@ pub(super) fn settle(node: &mut Node, path: &str, env: Environment, report: &Rep
                 node.kind = Kind::Unusable("text");
             }
             for trouble in expanded.troubles {
-                report.add(node.id, path, trouble);
+                report.add_with_hint(node.id, path, trouble.text, trouble.hint);
             }
         }
         Kind::List(items) => {
@@ -112,7 +114,7 @@ pub(super) fn settle(node: &mut Node, path: &str, env: Environment, report: &Rep
 }
 
 fn keep_distinct(entries: &mut Vec<Entry>, path: &str, report: &Report) {
-    let mut seen = std::collections::HashMap::new();
+    let mut seen = HashMap::new();
     entries.retain(|entry| {
         let Kind::Text { text, .. } = &entry.key.kind else {
             let text = format!("a key must be text, found {}", entry.key.noun());
@@ -137,6 +139,7 @@ fn merge(entries: &mut Vec<Entry>, path: &str, report: &Report) {
         return;
     };
     let source = entries.remove(at).value;
+    let mut known: HashSet<_> = entries.iter().map(|own| own.name().to_owned()).collect();
     let sources = match source.kind {
         Kind::List(items) => items,
         _ => vec![source],
@@ -147,10 +150,10 @@ fn merge(entries: &mut Vec<Entry>, path: &str, report: &Report) {
             report.add(source.id, &problem::join(path, "<<"), text);
             continue;
         };
-        for entry in merged {
-            if entries.iter().all(|own| own.name() != entry.name()) {
-                entries.push(entry);
-            }
-        }
+        entries.extend(
+            merged
+                .into_iter()
+                .filter(|entry| known.insert(entry.name().to_owned())),
+        );
     }
 }

@@ -15,6 +15,19 @@ pub(super) fn duration(text: &str) -> Option<Duration> {
     Duration::try_from_secs_f64(number.parse::<f64>().ok()? * seconds).ok()
 }
 
+/// A duration in the largest unit that leaves no fraction.
+pub(super) fn shown(duration: Duration) -> String {
+    let ms = duration.as_millis();
+    let units = [("h", 3_600_000), ("m", 60_000), ("s", 1_000)];
+    match units
+        .into_iter()
+        .find(|(_, size)| ms > 0 && ms.is_multiple_of(*size))
+    {
+        Some((unit, size)) => format!("{}{unit}", ms / size),
+        None => format!("{ms}ms"),
+    }
+}
+
 /// Whole bytes; `None` unless it is a number with one of the units.
 pub(super) fn size(text: &str) -> Option<u64> {
     let (number, unit) = split(text)?;
@@ -61,6 +74,16 @@ mod tests {
         ] {
             assert_eq!(ms(wrong), None, "{wrong}");
         }
+    }
+
+    #[test]
+    fn durations_are_shown_in_the_largest_whole_unit() {
+        let text = |ms| shown(Duration::from_millis(ms));
+        assert_eq!(
+            [0, 1, 1_500, 90_000, 120_000].map(text),
+            ["0ms", "1ms", "1500ms", "90s", "2m"]
+        );
+        assert_eq!(text(7 * 24 * 3_600_000), "168h");
     }
 
     #[test]
