@@ -160,3 +160,37 @@ async fn chatter_comes_at_its_rate_on_both_channels_and_respects_the_level() {
     assert_eq!(said.len(), 100, "half of the eight levels");
     bench.stop().await.unwrap();
 }
+
+#[tokio::test]
+async fn the_demo_speaks_without_a_handshake_too() {
+    let mut bench = Bench::start(Mode::Embedded).await.unwrap();
+    let mut wire = Wire::open(&mut bench.running);
+    let meta = json!({
+        "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+        "io.modelcontextprotocol/clientInfo": { "name": "test", "version": "1" },
+        "io.modelcontextprotocol/clientCapabilities": {},
+    });
+    let found = wire.ask("server/discover", json!({ "_meta": meta })).await;
+    let versions = found["result"]["supportedVersions"].as_array().unwrap();
+    assert!(versions.contains(&json!("2026-07-28")), "{found}");
+
+    let mut call = json!({
+        "name": "chatter",
+        "arguments": { "rate": 1000, "seconds": 0.08 },
+        "_meta": meta,
+    });
+    let id = wire.request("tools/call", call.clone()).await;
+    assert_eq!(
+        wire.answer(id).await.1.len(),
+        0,
+        "silent unless asked to log"
+    );
+    call["_meta"]["io.modelcontextprotocol/logLevel"] = json!("critical");
+    let id = wire.request("tools/call", call).await;
+    assert_eq!(
+        wire.answer(id).await.1.len(),
+        30,
+        "three of the eight levels"
+    );
+    bench.stop().await.unwrap();
+}

@@ -49,9 +49,20 @@ impl DemoServer {
         }
     }
 
-    /// Whether the client wants notifications of this level (an index into [`LEVELS`]).
-    pub(super) fn wants(&self, level: usize) -> bool {
-        level >= self.level.load(Ordering::Relaxed)
+    /// Whether the client wants notifications of this level (an index into [`LEVELS`]) for a request.
+    pub(super) fn wants(&self, level: usize, context: &RequestContext<RoleServer>) -> bool {
+        let is_stateless = context
+            .protocol_version()
+            .is_some_and(|version| !version.has_initialize());
+        if is_stateless {
+            // Each request says for itself; without a word the server must stay silent.
+            context
+                .meta
+                .log_level()
+                .is_some_and(|wanted| level >= index(wanted))
+        } else {
+            level >= self.level.load(Ordering::Relaxed)
+        }
     }
 
     async fn answer(
@@ -84,6 +95,11 @@ impl DemoServer {
     }
 }
 
+/// Its place in [`LEVELS`].
+fn index(level: LoggingLevel) -> usize {
+    LEVELS.iter().position(|known| *known == level).unwrap_or(0)
+}
+
 impl ServerHandler for DemoServer {
     fn get_info(&self) -> ServerConfig {
         let can = ServerCapabilities::builder()
@@ -102,11 +118,7 @@ impl ServerHandler for DemoServer {
         request: SetLevelRequestParams,
         _context: RequestContext<RoleServer>,
     ) -> Result<(), ErrorData> {
-        let level = LEVELS
-            .iter()
-            .position(|level| *level == request.level)
-            .unwrap_or(0);
-        self.level.store(level, Ordering::Relaxed);
+        self.level.store(index(request.level), Ordering::Relaxed);
         Ok(())
     }
 

@@ -95,13 +95,13 @@ pub async fn chatter(server: &DemoServer, arguments: Arguments, context: &Contex
     let Chatter { rate, seconds } = arguments.read()?;
     let (rate, seconds) = (rate.clamp(0.1, 20_000.0), seconds.clamp(0.0, 3600.0));
     let started = Instant::now();
-    let mut sent = 0;
+    let (mut said, mut sent) = (0, 0);
     loop {
         let elapsed = started.elapsed().as_secs_f64();
         let due = whole(elapsed.min(seconds) * rate);
-        while sent < due {
-            say(server, context, sent).await;
-            sent += 1;
+        while said < due {
+            sent += u64::from(say(server, context, said).await);
+            said += 1;
         }
         if elapsed >= seconds {
             break;
@@ -112,7 +112,7 @@ pub async fn chatter(server: &DemoServer, arguments: Arguments, context: &Contex
             () = context.ct.cancelled() => return Err(cancelled()),
         }
     }
-    let lines = sent.div_ceil(NOTIFICATIONS_A_LINE);
+    let lines = said.div_ceil(NOTIFICATIONS_A_LINE);
     let told = json!({ "notifications": sent, "stderr_lines": lines });
     Ok(CallToolResult::structured(told))
 }
@@ -126,7 +126,8 @@ fn whole(number: f64) -> u64 {
     number as u64
 }
 
-async fn say(server: &DemoServer, context: &Context, n: u64) {
+/// Returns whether it sent a notification.
+async fn say(server: &DemoServer, context: &Context, n: u64) -> bool {
     if n.is_multiple_of(NOTIFICATIONS_A_LINE) {
         server.log.line(
             Source::Stderr,
@@ -134,12 +135,13 @@ async fn say(server: &DemoServer, context: &Context, n: u64) {
         );
     }
     let level = usize::try_from(n % 8).unwrap_or_default();
-    if server.wants(level) {
-        let data = json!({ "message": format!("chatter {n}"), "worker": n % 4 });
-        let line = LoggingMessageNotificationParam::new(LEVELS[level], data).with_logger("chatter");
-        // It fails only when the connection is gone, and then nobody listens.
-        let _ = context.peer.notify_logging_message(line).await;
+    if !server.wants(level, context) {
+        return false;
     }
+    let data = json!({ "message": format!("chatter {n}"), "worker": n % 4 });
+    let line = LoggingMessageNotificationParam::new(LEVELS[level], data).with_logger("chatter");
+    // It fails only when the connection is gone, and then nobody listens.
+    context.peer.notify_logging_message(line).await.is_ok()
 }
 
 /// Never answers; ends only when it is cancelled.
