@@ -36,7 +36,7 @@ impl Background {
     }
 
     /// Resolves when some work is done since the last call; for one waiter. Cancel-safe.
-    pub(super) async fn done(&self) {
+    pub async fn done(&self) {
         self.done.notified().await;
     }
 }

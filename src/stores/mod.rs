@@ -3,6 +3,7 @@
 pub mod background;
 pub mod document;
 pub mod history;
+mod journal;
 mod json;
 pub mod lines;
 pub mod logs;

@@ -12,8 +12,8 @@ use super::text::excerpt;
 /// The longest preview, characters, not counting the `…`.
 pub(super) const PREVIEW_CHARS: usize = 120;
 
-/// No more than so many first bytes are looked at: ten milliseconds at worst.
-const LOOK: usize = 8 << 20;
+/// No more than so many first bytes are looked at, which takes some ten milliseconds at worst.
+const LOOK: usize = 4 << 20;
 
 /// The first text in a `CallToolResult`, on one clean line; without text, what there is instead.
 pub(super) fn preview(raw: &Bytes) -> Arc<str> {

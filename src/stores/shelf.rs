@@ -315,12 +315,11 @@ mod tests {
         }
     }
 
-    /// Does the writing at once.
-    fn write(shelf: &mut Shelf, chores: &Chores) -> Vec<ResultId> {
-        chores
-            .write
-            .iter()
-            .flat_map(|(id, _)| shelf.written(*id, Ok(())).remove)
+    /// Does the writing at once; returns the files to be removed after it.
+    fn write(shelf: &mut Shelf, chores: Chores) -> Vec<ResultId> {
+        let ids: Vec<ResultId> = chores.write.into_iter().map(|(id, _)| id).collect();
+        ids.into_iter()
+            .flat_map(|id| shelf.written(id, Ok(())).remove)
             .collect()
     }
 
@@ -332,7 +331,7 @@ mod tests {
         let (two, chores) = add(&mut shelf, 60);
         assert_eq!(chores.write.len(), 1);
         assert!(is_ready(&shelf, one), "until it is written");
-        write(&mut shelf, &chores);
+        write(&mut shelf, chores);
         assert!(matches!(shelf.look(one), Opened::Loading) && is_ready(&shelf, two));
         assert_eq!((shelf.memory, shelf.disk), (60, 60));
     }
@@ -350,9 +349,9 @@ mod tests {
         let (one, chores) = add(&mut shelf, 60);
         drop(chores);
         let (two, chores) = add(&mut shelf, 60);
-        assert!(write(&mut shelf, &chores).is_empty());
+        assert!(write(&mut shelf, chores).is_empty());
         let (_, chores) = add(&mut shelf, 60);
-        assert_eq!(write(&mut shelf, &chores), [one]);
+        assert_eq!(write(&mut shelf, chores), [one]);
         assert_eq!(gone(&shelf, one), DROPPED);
         assert!(shelf.meta(one).is_some() && matches!(shelf.look(two), Opened::Loading));
     }
@@ -373,7 +372,7 @@ mod tests {
         let (one, first) = add(&mut shelf, SMALL + 1);
         let (_, second) = add(&mut shelf, SMALL + 1);
         drop(second);
-        assert_eq!(write(&mut shelf, &first), [one]);
+        assert_eq!(write(&mut shelf, first), [one]);
         assert_eq!(shelf.disk, 0);
     }
 
