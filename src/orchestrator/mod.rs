@@ -124,12 +124,10 @@ impl Orchestrator {
         progress: impl FnMut(Progress),
         insist: impl Future<Output = ()>,
     ) -> Vec<Failure> {
-        self.core.tokens.closing.cancel();
-        if let Some(router) = self.router.take() {
-            // It ends at once, and after it no session opens any more.
-            let _ = router.await;
-        }
-        let failures = shutdown::run(&self.core, progress, insist).await;
+        let failures = match self.router.take() {
+            Some(router) => shutdown::run(&self.core, router, progress, insist).await,
+            None => vec![],
+        };
         self.core.reporter.flush().await;
         failures
     }

@@ -2,15 +2,15 @@
 
 use std::future::Future;
 use std::pin::pin;
-use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::join_all;
+use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until};
 
 use super::core::Core;
 use super::stop::MARGIN;
-use crate::model::{Cause, Failure, Stage};
+use crate::model::{BackendName, Cause, Failure, InstanceId, Stage};
 
 /// For reports, beyond the time that the slowest instance may take.
 const SLACK: Duration = Duration::from_secs(1);
@@ -25,22 +25,21 @@ pub struct Progress {
 
 /// Ends all sessions. Takes no longer than the longest grace and a little; returns what may be left.
 pub(super) async fn run(
-    core: &Arc<Core>,
+    core: &Core,
+    router: JoinHandle<()>,
     mut progress: impl FnMut(Progress),
     insist: impl Future<Output = ()>,
 ) -> Vec<Failure> {
+    let mut population = core.population.subscribe();
+    let mut of = *population.borrow_and_update();
     core.tokens.closing.cancel();
-    let posts: Vec<_> = core
-        .sessions
-        .lock()
-        .drain()
-        .map(|(_, post)| post.task)
-        .collect();
-    let mut ended = pin!(join_all(posts));
+    // It ends at once, and after it no session opens any more.
+    let _ = router.await;
+    let sessions = core.sessions.lock().drain();
+    let tasks: Vec<_> = sessions.map(|(_, post)| post.task).collect();
+    let mut ended = pin!(join_all(tasks));
     let mut insist = pin!(insist);
     let mut insisted = false;
-    let mut population = core.population.subscribe();
-    let of = *population.borrow();
     let longest = core
         .config
         .backends
@@ -62,6 +61,8 @@ pub(super) async fn run(
             }
             Ok(()) = population.changed() => {
                 let left = *population.borrow_and_update();
+                // A session may still have been adding some.
+                of = of.max(left);
                 progress(Progress { gone: of.saturating_sub(left), of });
             }
             () = sleep_until(limit) => return abandon(core).await,
@@ -78,7 +79,7 @@ async fn abandon(core: &Core) -> Vec<Failure> {
         .map(|(id, post)| (id.clone(), post.backend.clone()))
         .collect();
     core.tokens.abandon.cancel();
-    let name = |(id, backend): (crate::model::InstanceId, crate::model::BackendName)| {
+    let name = |(id, backend): (InstanceId, BackendName)| {
         let cause = Cause::Other(format!("{backend} {}: still not gone", id.short()));
         Failure::new(Stage::Stop, cause).hint("it was killed, but its end was not seen")
     };
