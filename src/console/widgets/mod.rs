@@ -1,6 +1,7 @@
 //! Parts that panes and modals are made of.
 
 pub mod find;
+pub mod fuzzy;
 pub mod grid;
 pub mod hint;
 pub mod phase;
