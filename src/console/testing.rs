@@ -49,6 +49,7 @@ impl Harness {
                 origin: "test".to_owned(),
                 log_path: "/state/envdeck.log".to_owned(),
                 invocation: "envdeck --config mcp.yaml".to_owned(),
+                zone: None,
             },
             clock: Box::new(move || {
                 let millis = ticking.load(std::sync::atomic::Ordering::Relaxed);

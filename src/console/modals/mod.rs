@@ -1,7 +1,9 @@
 //! What covers the panes and takes all keys: dialogs, help, palette, death card.
 
 pub mod confirm;
+pub mod death_card;
 pub mod help;
+pub mod inspect;
 pub mod new_session;
 pub mod palette;
 

@@ -1,9 +1,14 @@
 //! The panes: one file each. A pane owns its scroll, selection and filters, and nothing else.
 
 mod blank;
+pub mod calls;
+pub mod health;
+pub mod instances;
+pub mod sessions;
 
 use crossterm::event::KeyEvent;
 use jiff::Timestamp;
+use jiff::tz::TimeZone;
 use ratatui::buffer::Buffer;
 use ratatui::layout::{Position, Rect};
 use strum::{Display, EnumIter};
@@ -57,6 +62,8 @@ pub struct About {
     pub log_path: String,
     /// How to open the same configuration from a shell, for copied commands: `envdeck --config x.yaml`.
     pub invocation: String,
+    /// The time zone of the times on screen; UTC if absent.
+    pub zone: Option<TimeZone>,
 }
 
 /// Everything a pane may read.
@@ -87,13 +94,29 @@ impl Cx<'_> {
             .iter()
             .find(|tool| tool.name == *name)
     }
+
+    /// `14:03:22`, where the user is.
+    pub fn clock(&self, at: Timestamp) -> String {
+        let zone = self.about.zone.clone().unwrap_or(TimeZone::UTC);
+        at.to_zoned(zone).strftime("%H:%M:%S").to_string()
+    }
 }
 
 /// Every pane, in the order of [`PaneKind`].
 pub fn all() -> Vec<Box<dyn Pane>> {
     use strum::IntoEnumIterator;
     PaneKind::iter()
-        .map(|kind| Box::new(blank::Blank(kind)) as Box<dyn Pane>)
+        .map(|kind| match kind {
+            PaneKind::Sessions => Box::<sessions::Sessions>::default() as Box<dyn Pane>,
+            PaneKind::Instances => Box::<instances::Instances>::default(),
+            PaneKind::Health => Box::<health::HealthPane>::default(),
+            PaneKind::Calls => Box::<calls::Calls>::default(),
+            PaneKind::Tools
+            | PaneKind::Call
+            | PaneKind::Result
+            | PaneKind::Logs
+            | PaneKind::Events => Box::new(blank::Blank(kind)),
+        })
         .collect()
 }
 

@@ -1,5 +1,12 @@
 //! Parts that panes and modals are made of.
 
+pub mod find;
+pub mod fuzzy;
+pub mod grid;
+pub mod hint;
+pub mod phase;
 pub mod prompt;
+pub mod sheet;
+pub mod spark;
 pub mod text;
 pub mod toast;

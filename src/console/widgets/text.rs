@@ -100,6 +100,26 @@ pub fn count(number: u64) -> String {
     grouped
 }
 
+/// `1 call`, `2 calls`.
+pub fn plural(number: usize, noun: &str) -> String {
+    let s = if number == 1 { "" } else { "s" };
+    format!("{number} {noun}{s}")
+}
+
+/// A size in the fewest columns, coarse enough not to flicker: `0M`, `48M`, `1.2G`.
+pub fn size_coarse(bytes: u64) -> String {
+    let mebibytes = bytes >> 20;
+    if mebibytes < 1000 {
+        return format!("{mebibytes}M");
+    }
+    let tenths = mebibytes * 10 / 1024;
+    if tenths < 100 {
+        format!("{}.{}G", tenths / 10, tenths % 10)
+    } else {
+        format!("{}G", tenths / 10)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -132,6 +152,14 @@ mod tests {
         assert_eq!(
             [age(59), age(60), age(7_500), age(400_000)],
             ["<1m", "1m", "2h05m", "4d"]
+        );
+        assert_eq!(
+            [48 << 20, 1_200 << 20, 20 << 30, 9_999].map(size_coarse),
+            ["48M", "1.1G", "20G", "0M"]
+        );
+        assert_eq!(
+            [plural(1, "call"), plural(0, "call")],
+            ["1 call", "0 calls"]
         );
         assert_eq!([count(7), count(1_204_331)], ["7", "1 204 331"]);
     }
