@@ -5,3 +5,5 @@ pub mod history;
 pub mod lines;
 pub mod logs;
 pub mod results;
+mod ring;
+mod sgr;
