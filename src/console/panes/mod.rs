@@ -1,6 +1,8 @@
 //! The panes: one file each. A pane owns its scroll, selection and filters, and nothing else.
 
 mod blank;
+mod events;
+mod logs;
 
 use crossterm::event::KeyEvent;
 use jiff::Timestamp;
@@ -11,7 +13,8 @@ use strum::{Display, EnumIter};
 use super::action::Action;
 use super::effect::Intent;
 use super::keymap::Keymap;
-use super::theme::Theme;
+use super::theme::{Role, Theme};
+use super::widgets::pen::{Pen, wrap};
 use crate::model::{CallId, Fleet, Instance, InstanceId, SessionId, ToolSpec};
 use crate::stores::logs::LogStore;
 use crate::stores::results::ResultStore;
@@ -93,8 +96,23 @@ impl Cx<'_> {
 pub fn all() -> Vec<Box<dyn Pane>> {
     use strum::IntoEnumIterator;
     PaneKind::iter()
-        .map(|kind| Box::new(blank::Blank(kind)) as Box<dyn Pane>)
+        .map(|kind| -> Box<dyn Pane> {
+            match kind {
+                PaneKind::Logs => Box::new(logs::Logs::default()),
+                PaneKind::Events => Box::new(events::Events::default()),
+                other => Box::new(blank::Blank(other)),
+            }
+        })
         .collect()
+}
+
+/// What an empty pane says: what to do to have something in it.
+fn empty(area: Rect, buf: &mut Buffer, cx: &Cx, text: &str) {
+    let style = cx.theme.style(Role::Dim);
+    let columns = usize::from(area.width.saturating_sub(2));
+    for (row, line) in wrap(text, columns).iter().enumerate() {
+        Pen::new(buf, area, row).skip(1).put(line, style);
+    }
 }
 
 /// A part of the screen.
