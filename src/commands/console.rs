@@ -92,6 +92,7 @@ pub fn run(options: &Console, paths: &Paths) -> anyhow::Result<u8> {
         origin: origin(&config),
         log_path: paths.log().display().to_string(),
         invocation: invocation(options),
+        zone: Some(jiff::tz::TimeZone::system()),
     };
     install_panic_hook(about.log_path.clone());
     let outcome = show(
@@ -222,6 +223,6 @@ async fn second_signal() {
             _ = terminate.recv() => {}
         }
     } else {
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 }

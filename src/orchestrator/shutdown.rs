@@ -35,8 +35,8 @@ pub(super) async fn run(
     core.tokens.closing.cancel();
     // It ends at once, and after it no session opens any more.
     let _ = router.await;
-    let sessions = core.sessions.lock().drain();
-    let tasks: Vec<_> = sessions.map(|(_, post)| post.task).collect();
+    let sessions = std::mem::take(&mut *core.sessions.lock());
+    let tasks: Vec<_> = sessions.into_values().map(|post| post.task).collect();
     let mut ended = pin!(join_all(tasks));
     let mut insist = pin!(insist);
     let mut insisted = false;
