@@ -382,49 +382,56 @@ fn a_file_that_cannot_be_read_says_why() {
 
 #[test]
 fn bombs_end_quickly_in_a_clear_error() {
-    let mut laughs = "a0: &a0 [x, x, x, x, x, x, x, x, x]\n".to_owned();
-    for n in 1..40 {
-        let last = n - 1;
-        let aliases = vec![format!("*a{last}"); 9].join(", ");
-        laughs += &format!("a{n}: &a{n} [{aliases}]\n");
-    }
-    let wide = format!(
-        "a: &a [{}]\nb: [{}]\n",
-        "x,".repeat(9_000),
-        "*a,".repeat(9_000)
-    );
-    let recursive = "a: &a [*a]\n".to_owned();
-    let deep = format!("{}{}", "[".repeat(500_000), "]".repeat(500_000));
-    let deep_maps = "{a: ".repeat(250_000);
-    let mut indented = String::new();
-    for depth in 0..1_000 {
-        indented += &format!("{}a:\n", " ".repeat(depth));
-    }
-    let long = format!(
-        "a: &a {}\nb: [{}]\n",
-        "x".repeat(500_000),
-        "*a,".repeat(100_000)
-    );
-    let many = format!("a: [{}]", "x,".repeat(500_000));
-    for (name, text, expected) in [
-        ("laughs", laughs, "holds too much"),
-        ("wide", wide, "holds too much"),
-        ("recursive", recursive, "nests too deeply"),
-        ("deep", deep, "nests too deeply"),
-        ("deep maps", deep_maps, "nests too deeply"),
-        ("indented", indented, "nests too deeply"),
-        ("long", long, "holds too much"),
-        ("many", many, "holds too much"),
+    let line = |n: usize| {
+        format!(
+            "a{n}: &a{n} [{}]\n",
+            vec![format!("*a{}", n - 1); 9].join(", ")
+        )
+    };
+    let laughs: String = (1..40).map(line).collect();
+    let tags = (0..50_000)
+        .map(|n| format!("%TAG !{n:x}! a\n"))
+        .collect::<Vec<_>>()
+        .concat();
+    let indented = (0..1_000)
+        .map(|depth| format!("{}a:\n", " ".repeat(depth)))
+        .collect::<Vec<_>>()
+        .concat();
+    let long = "x".repeat(500_000);
+    for (text, expected) in [
+        (
+            format!("a0: &a0 [x, x, x, x, x, x, x, x, x]\n{laughs}"),
+            "holds too much",
+        ),
+        (
+            format!(
+                "a: &a [{}]\nb: [{}]\n",
+                "x,".repeat(9_000),
+                "*a,".repeat(9_000)
+            ),
+            "holds too much",
+        ),
+        (
+            format!("a: &a {long}\nb: [{}]\n", "*a,".repeat(100_000)),
+            "holds too much",
+        ),
+        (format!("a: [{}]", "x,".repeat(500_000)), "holds too much"),
+        ("a: &a [*a]\n".to_owned(), "nests too deeply"),
+        ("[".repeat(10_000), "nests too deeply"),
+        ("- ".repeat(500_000), "nests too deeply"),
+        (indented, "nests too deeply"),
+        ("{a: ".repeat(250_000), "opening brackets"),
+        (tags, "%TAG directives"),
     ] {
         let started = Instant::now();
         let problem = problem_of(text.as_bytes());
-        assert!(problem.contains(expected), "{name}: {problem}");
+        let start = &text[..20.min(text.len())];
+        assert!(problem.contains(expected), "{start}: {problem}");
         assert!(
             started.elapsed() < Duration::from_secs(10),
-            "{name}: {:?}",
+            "{start}: {:?}",
             started.elapsed()
         );
-        eprintln!("{name} {:?}", started.elapsed());
     }
 }
 
@@ -435,11 +442,7 @@ fn a_flood_of_problems_is_cut_and_counted() {
     let invalid = load_bytes(text.as_bytes()).unwrap_err();
     assert_eq!((invalid.problems.len(), invalid.more), (100, 29_900));
     assert_eq!(invalid.problems[99].place.unwrap().line, 101);
-    assert!(
-        invalid
-            .to_string()
-            .ends_with("mcp.yaml: and 29900 more problems")
-    );
+    assert!(invalid.to_string().ends_with("mcp.yaml: and 29900 more"));
     assert!(
         started.elapsed() < Duration::from_secs(30),
         "{:?}",

@@ -1,29 +1,23 @@
 //! Reads and parses a configuration file; the only place that names the YAML crate.
 
-use std::cell::Cell;
-use std::fmt;
 use std::fs::File;
 use std::io::{ErrorKind, Read};
 use std::path::Path;
 
-use serde::de::{
-    DeserializeSeed, EnumAccess, Error, IgnoredAny, MapAccess, SeqAccess, VariantAccess,
-};
-use serde::de::{Deserializer, Visitor};
-use serde_json::Number;
+use serde::de::DeserializeSeed;
 
 use super::interpolate::Environment;
 use super::problem::{Invalid, Place, Problem, Report};
-use super::tree::{self, Entry, Kind, Node, NodeId};
+use super::tree::{self, Kind, Node, NodeId};
+use super::walk::{MAX_NODES, MAX_TEXT, Walk};
 use super::{Config, check};
 
 /// Largest configuration file, bytes.
 const MAX_FILE: u64 = 1 << 20;
-/// Most keys and values of a file once its aliases are followed: a small file may repeat itself
-/// without end ("billion laughs").
-const MAX_NODES: NodeId = 200_000;
-/// Most text of a file once its aliases are followed, bytes.
-const MAX_TEXT: usize = 8 << 20;
+/// Most opening brackets of a file: the parser's cost grows with the square of their nesting.
+const MAX_BRACKETS: usize = 20_000;
+/// Most `%TAG` directives, which the parser compares with each other.
+const MAX_DIRECTIVES: usize = 100;
 
 /// Reads, completes from the environment and validates a file.
 ///
@@ -69,10 +63,14 @@ fn read(file: &Path) -> Result<String, Problem> {
 }
 
 fn parse(text: &str) -> Result<Node, Problem> {
+    check_cost(text)?;
     let walk = Walk::default();
-    let root = walk.run(text).map_err(|error| {
+    let root = run(&walk, text).map_err(|error| {
         let found = if walk.is_over_budget() {
-            Problem::of_file("holds too much once its aliases are followed")
+            Problem::of_file(format!(
+                "holds too much, aliases followed: more than {MAX_NODES} values or {} MiB",
+                MAX_TEXT >> 20
+            ))
         } else {
             Problem::of_file(format!("is not valid YAML: {}", describe(&error)))
         };
@@ -85,13 +83,33 @@ fn parse(text: &str) -> Result<Node, Problem> {
     }
 }
 
+/// Counts instead of parsing, so that nothing in the text can fool it.
+fn check_cost(text: &str) -> Result<(), Problem> {
+    let brackets = text
+        .bytes()
+        .filter(|byte| matches!(byte, b'[' | b'{'))
+        .count();
+    if brackets > MAX_BRACKETS {
+        return Err(
+            Problem::of_file(format!("has more than {MAX_BRACKETS} opening brackets"))
+                .hint("write lists and mappings in lines of their own"),
+        );
+    }
+    if text.matches("%TAG").count() > MAX_DIRECTIVES {
+        return Err(Problem::of_file(format!(
+            "has more than {MAX_DIRECTIVES} %TAG directives"
+        )));
+    }
+    Ok(())
+}
+
+fn run(walk: &Walk, text: &str) -> Result<Node, serde_yaml::Error> {
+    walk.deserialize(serde_yaml::Deserializer::from_str(text))
+}
+
 /// The place of a node: walks the document again and fails there, which makes the parser say where.
 fn locate(text: &str, node: NodeId) -> Option<Place> {
-    let walk = Walk {
-        target: Some(node),
-        ..Walk::default()
-    };
-    walk.run(text).err().as_ref().and_then(place)
+    run(&Walk::to(node), text).err().as_ref().and_then(place)
 }
 
 fn place(error: &serde_yaml::Error) -> Option<Place> {
@@ -138,125 +156,5 @@ fn describe(error: &serde_yaml::Error) -> String {
             "it holds more than one document".to_owned()
         }
         _ => text,
-    }
-}
-
-/// A walk over a document that numbers its nodes. The parser tells places only in errors, so the
-/// place of a node is found by a second walk that fails at its number.
-#[derive(Default)]
-struct Walk {
-    next: Cell<NodeId>,
-    text: Cell<usize>,
-    target: Option<NodeId>,
-}
-
-impl Walk {
-    fn run(&self, text: &str) -> Result<Node, serde_yaml::Error> {
-        self.deserialize(serde_yaml::Deserializer::from_str(text))
-    }
-
-    fn is_over_budget(&self) -> bool {
-        self.next.get() > MAX_NODES || self.text.get() > MAX_TEXT
-    }
-
-    fn node<E: Error>(&self, kind: impl FnOnce() -> Result<Kind, E>) -> Result<Node, E> {
-        let id = self.next.get();
-        self.next.set(id + 1);
-        if self.target == Some(id) || self.is_over_budget() {
-            return Err(E::custom("stopped"));
-        }
-        Ok(Node { id, kind: kind()? })
-    }
-
-    fn leaf<E: Error>(&self, kind: Kind) -> Result<Node, E> {
-        self.node(|| Ok(kind))
-    }
-}
-
-impl<'de> DeserializeSeed<'de> for &Walk {
-    type Value = Node;
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Node, D::Error> {
-        deserializer.deserialize_any(self)
-    }
-}
-
-impl<'de> Visitor<'de> for &Walk {
-    type Value = Node;
-
-    fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        f.write_str("a value")
-    }
-
-    fn visit_unit<E: Error>(self) -> Result<Node, E> {
-        self.leaf(Kind::Null)
-    }
-
-    fn visit_none<E: Error>(self) -> Result<Node, E> {
-        self.leaf(Kind::Null)
-    }
-
-    fn visit_bool<E: Error>(self, value: bool) -> Result<Node, E> {
-        self.leaf(Kind::Bool(value))
-    }
-
-    fn visit_i64<E: Error>(self, value: i64) -> Result<Node, E> {
-        self.leaf(Kind::Number(value.into()))
-    }
-
-    fn visit_u64<E: Error>(self, value: u64) -> Result<Node, E> {
-        self.leaf(Kind::Number(value.into()))
-    }
-
-    fn visit_i128<E: Error>(self, _: i128) -> Result<Node, E> {
-        self.leaf(Kind::Unusable("a number of this size"))
-    }
-
-    fn visit_u128<E: Error>(self, _: u128) -> Result<Node, E> {
-        self.leaf(Kind::Unusable("a number of this size"))
-    }
-
-    fn visit_f64<E: Error>(self, value: f64) -> Result<Node, E> {
-        let number = Number::from_f64(value).map(Kind::Number);
-        self.leaf(number.unwrap_or(Kind::Unusable("a number that is not finite")))
-    }
-
-    fn visit_str<E: Error>(self, text: &str) -> Result<Node, E> {
-        self.text.set(self.text.get() + text.len());
-        self.leaf(Kind::Text {
-            text: text.to_owned(),
-            interpolated: false,
-        })
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Node, A::Error> {
-        self.node(|| {
-            let mut items = Vec::new();
-            while let Some(item) = seq.next_element_seed(self)? {
-                items.push(item);
-            }
-            Ok(Kind::List(items))
-        })
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Node, A::Error> {
-        self.node(|| {
-            let mut entries = Vec::new();
-            while let Some(key) = map.next_key_seed(self)? {
-                entries.push(Entry {
-                    key,
-                    value: map.next_value_seed(self)?,
-                });
-            }
-            Ok(Kind::Map(entries))
-        })
-    }
-
-    fn visit_enum<A: EnumAccess<'de>>(self, tagged: A) -> Result<Node, A::Error> {
-        self.node(|| {
-            let (_, content) = tagged.variant::<IgnoredAny>()?;
-            content.newtype_variant::<IgnoredAny>()?;
-            Ok(Kind::Unusable("a tag"))
-        })
     }
 }

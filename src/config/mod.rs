@@ -1,6 +1,6 @@
 //! The configuration: validated, immutable, what the program reads.
 //!
-//! A file becomes a tree (`load`), variables are filled in (`tree`, `interpolate`), and each level
+//! A file becomes a tree (`load`, `walk`), variables are filled in (`tree`, `interpolate`), and each level
 //! is read into the model (`check`, `backend`, `modes`, `remote`) against what it may hold
 //! (`schema`), collecting every problem with its place (`problem`).
 
@@ -17,6 +17,7 @@ mod schema;
 mod summary;
 mod tree;
 mod units;
+mod walk;
 
 use std::path::PathBuf;
 use std::sync::Arc;

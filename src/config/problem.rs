@@ -103,7 +103,7 @@ impl fmt::Display for Invalid {
         }
         match self.more {
             0 => Ok(()),
-            more => write!(f, "\n{file}: and {more} more problems"),
+            more => write!(f, "\n{file}: and {more} more"),
         }
     }
 }
