@@ -95,9 +95,11 @@ pub fn run(options: &Console, paths: &Paths) -> anyhow::Result<u8> {
         zone: Some(jiff::tz::TimeZone::system()),
     };
     install_panic_hook(about.log_path.clone());
+    // Its own statement: a borrow that lived as long as the console would block every later picture.
+    let fleet = handle.fleet().borrow().clone();
     let outcome = show(
         Setup {
-            fleet: handle.fleet().borrow().clone(),
+            fleet,
             logs: handle.logs().clone(),
             results: handle.results().clone(),
             theme: Arc::new(theme),

@@ -110,7 +110,7 @@ async fn a_local_process_keeps_the_contract() {
 #[test]
 fn modes_that_are_not_built_say_so() {
     let mode = Mode::RemoteHttpApi(Box::new(RemoteHttpApi {
-        api: RemoteApi {
+        api: std::sync::Arc::new(RemoteApi {
             base_url: "https://example.com".into(),
             create_instance_endpoint: String::new(),
             delete_instance_endpoint_template: String::new(),
@@ -118,7 +118,7 @@ fn modes_that_are_not_built_say_so() {
             auth: RemoteAuth::None,
             timeout: PATIENCE,
             connect_timeout: PATIENCE,
-        },
+        }),
         resource_type: "x".into(),
     }));
     assert!(!Installed::available(&mode));
