@@ -15,7 +15,7 @@ use nix::{
     sys::signal::{self, Signal},
     unistd::Pid,
 };
-use parking_lot::{Condvar, Mutex};
+use parking_lot::{Condvar, Mutex, MutexGuard};
 use portable_pty::{Child, MasterPty, PtySize, SlavePty, native_pty_system};
 use regex::Regex;
 use tempfile::TempDir;
@@ -36,6 +36,7 @@ pub struct Pty {
     /// Held so that the terminal, and with it its modes, outlives the program.
     _slave: Box<dyn SlavePty + Send>,
     keeper: Box<dyn Child + Send + Sync>,
+    pid: i32,
     mark: String,
     flags: Vec<&'static str>,
     home: TempDir,
@@ -116,17 +117,18 @@ impl Pty {
             let (shared, answers) = (shared.clone(), input.clone());
             move || keeper::read_output(reader, &shared, &answers)
         });
-        let pty = Self {
+        let mut pty = Self {
             shared,
             input: Some(input),
             master: pair.master,
             _slave: pair.slave,
             keeper,
+            pid: 0,
             mark,
             flags,
             home,
         };
-        pty.pid();
+        pty.pid = pty.wait_until("start of the program", DEADLINE, Emulator::pid);
         pty
     }
 
@@ -148,7 +150,7 @@ impl Pty {
 
     /// Pastes text as a terminal does: bracketed if the program asked for that.
     pub fn paste(&self, text: &str) {
-        let bracketed = self.shared.emulator.lock().screen().bracketed_paste();
+        let bracketed = self.terminal().screen().bracketed_paste();
         let (before, after) = if bracketed {
             ("\x1b[200~", "\x1b[201~")
         } else {
@@ -171,7 +173,7 @@ impl Pty {
 
     /// Changes the size; the program gets SIGWINCH.
     pub fn resize(&self, cols: u16, rows: u16) {
-        self.shared.emulator.lock().resize(cols, rows);
+        self.terminal().resize(cols, rows);
         self.master
             .resize(size(cols, rows))
             .expect("a terminal can be resized");
@@ -179,28 +181,28 @@ impl Pty {
 
     /// The rows of the screen without trailing blanks.
     pub fn screen(&self) -> String {
-        self.shared.emulator.lock().text()
+        self.terminal().text()
     }
 
     /// The row that the cursor is on.
     pub fn cursor_line(&self) -> String {
-        self.shared.emulator.lock().cursor_line()
+        self.terminal().cursor_line()
     }
 
     /// Row and column, from 0, where `text` begins on the screen.
     pub fn find(&self, text: &str) -> Option<(u16, u16)> {
-        self.shared.emulator.lock().find(text)
+        self.terminal().find(text)
     }
 
     /// A cell with its character, colours and attributes.
     pub fn cell(&self, row: u16, col: u16) -> Option<vt100::Cell> {
-        self.shared.emulator.lock().screen().cell(row, col).cloned()
+        self.terminal().screen().cell(row, col).cloned()
     }
 
     /// The first cell of `text` on the screen, to ask how it is styled.
     #[track_caller]
     pub fn cell_of(&self, text: &str) -> vt100::Cell {
-        let emulator = self.shared.emulator.lock();
+        let emulator = self.terminal();
         let Some((row, col)) = emulator.find(text) else {
             panic!("`{text}` is not on the screen:\n{}", framed(&emulator))
         };
@@ -209,12 +211,12 @@ impl Pty {
 
     /// Looks at titles, clipboard and bells.
     pub fn host<T>(&self, look: impl FnOnce(&Host) -> T) -> T {
-        look(self.shared.emulator.lock().host())
+        look(self.terminal().host())
     }
 
     /// Everything the program has written so far, byte by byte.
     pub fn raw_bytes(&self) -> Vec<u8> {
-        self.shared.emulator.lock().raw().to_vec()
+        self.terminal().raw().to_vec()
     }
 
     /// Waits until the screen shows a text (`&str`) or matches a [`Regex`]; returns the screen.
@@ -241,7 +243,7 @@ impl Pty {
     #[track_caller]
     pub fn wait_quiet(&self, quiet: Duration, deadline: Duration) {
         let end = Instant::now() + deadline;
-        let mut emulator = self.shared.emulator.lock();
+        let mut emulator = self.terminal();
         while !self
             .shared
             .changed
@@ -266,7 +268,7 @@ impl Pty {
     ) -> T {
         let end = Instant::now() + deadline;
         let mut late = false;
-        let mut emulator = self.shared.emulator.lock();
+        let mut emulator = self.terminal();
         loop {
             if let Some(found) = check(&emulator) {
                 return found;
@@ -291,9 +293,8 @@ impl Pty {
     }
 
     /// The process id of the program.
-    #[track_caller]
     pub fn pid(&self) -> i32 {
-        self.wait_until("its process id", DEADLINE, Emulator::pid)
+        self.pid
     }
 
     /// Sends a signal to the program alone.
@@ -322,7 +323,7 @@ impl Pty {
     #[track_caller]
     pub fn leftovers(&self) -> Vec<String> {
         self.wait_exit(DEADLINE);
-        let mut left = self.shared.emulator.lock().unrestored();
+        let mut left = self.terminal().unrestored();
         let now = flags(self.master.as_ref());
         left.extend(
             self.flags
@@ -380,6 +381,11 @@ impl Pty {
             .process_id()
             .and_then(|pid| pid.try_into().ok())
             .expect("a started child has a process id")
+    }
+
+    fn terminal(&self) -> MutexGuard<'_, Emulator> {
+        let guard = self.shared.emulator.try_lock_for(DEADLINE);
+        guard.expect("the check of a `wait_until` must use the terminal it is given, not the `Pty`")
     }
 
     fn send(&self, bytes: Vec<u8>) {
