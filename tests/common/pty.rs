@@ -43,26 +43,36 @@ pub struct Pty {
 }
 
 /// What to wait for: a literal text, or a regular expression over all rows (`^` and `$` are those of a row).
-pub trait Pattern {
-    fn describe(&self) -> String;
-    fn found_in(&self, text: &str) -> bool;
+pub enum Pattern {
+    Text(String),
+    Regex(Regex),
 }
 
-impl Pattern for &str {
-    fn describe(&self) -> String {
-        format!("`{self}`")
-    }
-    fn found_in(&self, text: &str) -> bool {
-        text.contains(self)
+impl From<&str> for Pattern {
+    fn from(text: &str) -> Self {
+        Self::Text(text.to_owned())
     }
 }
 
-impl Pattern for Regex {
-    fn describe(&self) -> String {
-        format!("/{self}/")
+impl From<Regex> for Pattern {
+    fn from(regex: Regex) -> Self {
+        Self::Regex(regex)
     }
-    fn found_in(&self, text: &str) -> bool {
-        self.is_match(text)
+}
+
+impl Pattern {
+    fn describe(&self) -> String {
+        match self {
+            Self::Text(text) => format!("`{text}`"),
+            Self::Regex(regex) => format!("/{regex}/"),
+        }
+    }
+
+    fn found_in(&self, screen: &str) -> bool {
+        match self {
+            Self::Text(text) => screen.contains(text),
+            Self::Regex(regex) => regex.is_match(screen),
+        }
     }
 }
 
@@ -224,7 +234,8 @@ impl Pty {
     /// # Panics
     /// At the deadline, or when the program ends without having shown it; the message holds the screen.
     #[track_caller]
-    pub fn wait_for(&self, pattern: impl Pattern, deadline: Duration) -> String {
+    pub fn wait_for(&self, pattern: impl Into<Pattern>, deadline: Duration) -> String {
+        let pattern = pattern.into();
         self.wait_until(&pattern.describe(), deadline, |emulator| {
             Some(emulator.text()).filter(|text| pattern.found_in(text))
         })
@@ -232,7 +243,8 @@ impl Pty {
 
     /// Waits until the screen no longer shows a text or matches a [`Regex`].
     #[track_caller]
-    pub fn wait_gone(&self, pattern: impl Pattern, deadline: Duration) {
+    pub fn wait_gone(&self, pattern: impl Into<Pattern>, deadline: Duration) {
+        let pattern = pattern.into();
         let what = format!("{} to go away", pattern.describe());
         self.wait_until(&what, deadline, |emulator| {
             (!pattern.found_in(&emulator.text())).then_some(())

@@ -11,7 +11,7 @@ use std::{
     thread,
 };
 
-use serde_json::{Value, json};
+use serde_json::Value;
 use tempfile::TempDir;
 
 /// A server, and one call whose answer is known.
@@ -56,10 +56,13 @@ impl RealServers {
         assert!(git.expect("git must be installed").success());
         fs::write(data.path().join("repository/new.txt"), "new").unwrap();
         let url = serve_page();
-        let servers = manifest()
-            .into_iter()
-            .map(|(name, command)| known(&name, command, data.path(), &url))
-            .collect();
+        let known = |(name, command): (String, Vec<String>)| {
+            let known = KNOWN.iter().find(|known| known.name == name);
+            known
+                .unwrap_or_else(|| panic!("{name} is missing in {}", file!()))
+                .server(command, data.path(), &url)
+        };
+        let servers = manifest().into_iter().map(known).collect();
         Self { servers, data }
     }
 
@@ -96,116 +99,113 @@ fn manifest() -> Vec<(String, Vec<String>)> {
     text.lines().map(row).collect()
 }
 
-/// What we know about a server of the manifest.
-fn known(name: &str, command: Vec<String>, data: &Path, url: &str) -> RealServer {
-    let path = |file: &str| {
-        data.join(file)
-            .to_str()
-            .expect("a temporary directory is UTF-8")
-            .to_owned()
-    };
-    let server = |name, extra: &[&str], tools, tool, arguments, expect, stderr| RealServer {
-        name,
-        command: command
-            .iter()
-            .cloned()
-            .chain(extra.iter().map(|&word| word.to_owned()))
-            .collect(),
-        env: Vec::new(),
-        tools,
-        tool,
-        arguments,
-        expect,
-        stderr,
-    };
-    match name {
-        "everything" => server(
-            "everything",
-            &[],
-            13,
-            "get-sum",
-            json!({ "a": 19, "b": 23 }),
-            "42",
-            "Starting default (STDIO) server",
-        ),
-        "filesystem" => {
-            let call = json!({ "path": path("hello.txt") });
-            server(
-                "filesystem",
-                &[&path("")],
-                14,
-                "read_text_file",
-                call,
-                HELLO,
-                "Secure MCP Filesystem Server running on stdio",
-            )
+/// A server as the manifest names it; `{data}` and `{url}` are put in when the test runs.
+struct Known {
+    name: &'static str,
+    /// Arguments behind those of the manifest.
+    extra: &'static [&'static str],
+    env: &'static [(&'static str, &'static str)],
+    tools: usize,
+    tool: &'static str,
+    arguments: &'static str,
+    expect: &'static str,
+    stderr: &'static str,
+}
+
+const KNOWN: [Known; 7] = [
+    Known {
+        name: "everything",
+        extra: &[],
+        env: &[],
+        tools: 13,
+        tool: "get-sum",
+        arguments: r#"{"a": 19, "b": 23}"#,
+        expect: "42",
+        stderr: "Starting default (STDIO) server",
+    },
+    Known {
+        name: "filesystem",
+        extra: &["{data}"],
+        env: &[],
+        tools: 14,
+        tool: "read_text_file",
+        arguments: r#"{"path": "{data}/hello.txt"}"#,
+        expect: HELLO,
+        stderr: "Secure MCP Filesystem Server running on stdio",
+    },
+    Known {
+        name: "memory",
+        extra: &[],
+        env: &[("MEMORY_FILE_PATH", "{data}/memory.json")],
+        tools: 9,
+        tool: "create_entities",
+        arguments: r#"{"entities": [{"name": "envdeck", "entityType": "project", "observations": ["a console"]}]}"#,
+        expect: "a console",
+        stderr: "Knowledge Graph MCP Server running on stdio",
+    },
+    Known {
+        name: "time",
+        extra: &["--local-timezone", "UTC"],
+        env: &[],
+        tools: 2,
+        tool: "convert_time",
+        arguments: r#"{"source_timezone": "UTC", "time": "12:00", "target_timezone": "Asia/Tokyo"}"#,
+        expect: "T21:00:00+09:00",
+        stderr: "",
+    },
+    Known {
+        name: "git",
+        extra: &[],
+        env: &[],
+        tools: 12,
+        tool: "git_status",
+        arguments: r#"{"repo_path": "{data}/repository"}"#,
+        expect: "new.txt",
+        stderr: "",
+    },
+    Known {
+        name: "fetch",
+        // It refuses private addresses unless told otherwise, and would ask for robots.txt first.
+        extra: &["--ignore-robots-txt", "--allow-private-ips"],
+        env: &[],
+        tools: 1,
+        tool: "fetch",
+        arguments: r#"{"url": "{url}"}"#,
+        expect: HELLO,
+        stderr: "",
+    },
+    Known {
+        name: "motherduck",
+        extra: &["--db-path", ":memory:", "--read-write"],
+        // Its framework would ask the package index for a newer version at each start.
+        env: &[("FASTMCP_CHECK_FOR_UPDATES", "off")],
+        tools: 4,
+        tool: "execute_query",
+        arguments: r#"{"sql": "SELECT 6 * 7 AS answer"}"#,
+        expect: "42",
+        stderr: "Waiting for client connection",
+    },
+];
+
+impl Known {
+    fn server(&self, mut command: Vec<String>, data: &Path, url: &str) -> RealServer {
+        let data = data.to_str().expect("a temporary directory is UTF-8");
+        let fill = |text: &str| text.replace("{data}", data).replace("{url}", url);
+        command.extend(self.extra.iter().map(|word| fill(word)));
+        RealServer {
+            name: self.name,
+            command,
+            env: self
+                .env
+                .iter()
+                .map(|(name, value)| (*name, fill(value)))
+                .collect(),
+            tools: self.tools,
+            tool: self.tool,
+            arguments: serde_json::from_str(&fill(self.arguments)).expect("the table holds JSON"),
+            expect: self.expect,
+            stderr: self.stderr,
         }
-        "memory" => {
-            let entity = json!({ "name": "envdeck", "entityType": "project", "observations": ["a console"] });
-            let call = json!({ "entities": [entity] });
-            let mut memory = server(
-                "memory",
-                &[],
-                9,
-                "create_entities",
-                call,
-                "a console",
-                "Knowledge Graph MCP Server running on stdio",
-            );
-            memory.env = vec![("MEMORY_FILE_PATH", path("memory.json"))];
-            memory
-        }
-        "time" => {
-            let call = json!({ "source_timezone": "UTC", "time": "12:00", "target_timezone": "Asia/Tokyo" });
-            server(
-                "time",
-                &["--local-timezone", "UTC"],
-                2,
-                "convert_time",
-                call,
-                "T21:00:00+09:00",
-                "",
-            )
-        }
-        "git" => server(
-            "git",
-            &[],
-            12,
-            "git_status",
-            json!({ "repo_path": path("repository") }),
-            "new.txt",
-            "",
-        ),
-        "fetch" => {
-            // It refuses private addresses unless told otherwise, and would ask for robots.txt first.
-            let flags = ["--ignore-robots-txt", "--allow-private-ips"];
-            server(
-                "fetch",
-                &flags,
-                1,
-                "fetch",
-                json!({ "url": url }),
-                HELLO,
-                "",
-            )
-        }
-        "motherduck" => {
-            let flags = ["--db-path", ":memory:", "--read-write"];
-            let call = json!({ "sql": "SELECT 6 * 7 AS answer" });
-            let mut motherduck = server(
-                "motherduck",
-                &flags,
-                4,
-                "execute_query",
-                call,
-                "42",
-                "Waiting for client connection",
-            );
-            // Its framework would ask the package index for a newer version at each start.
-            motherduck.env = vec![("FASTMCP_CHECK_FOR_UPDATES", "off".to_owned())];
-            motherduck
-        }
-        other => panic!("tests/common/servers.rs does not know `{other}` of the manifest"),
     }
 }
 
