@@ -113,7 +113,12 @@ pub enum CallState {
     Running,
     /// The cancellation was sent at this time; the server has not confirmed it.
     Cancelling { since: Timestamp },
-    Ended { outcome: Outcome, at: Timestamp, took: Duration, size: u64 },
+    Ended {
+        outcome: Outcome,
+        at: Timestamp,
+        took: Duration,
+        size: u64,
+    },
 }
 
 /// One call, running or ended.

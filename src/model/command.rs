@@ -14,7 +14,10 @@ pub struct Ask {
 
 #[derive(Clone, Debug, PartialEq)]
 pub enum Command {
-    OpenSession { caller: Caller, asks: Vec<Ask> },
+    OpenSession {
+        caller: Caller,
+        asks: Vec<Ask>,
+    },
     /// Takes down all instances of the session, then forgets it.
     CloseSession(SessionId),
     /// Stops it if it runs, then starts it again with a fresh restart budget.

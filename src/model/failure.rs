@@ -64,14 +64,21 @@ pub enum Cause {
     #[error("command not found: {0}")]
     CommandNotFound(String),
     #[error("no answer to {what} within {after:?}")]
-    Deadline { what: Cow<'static, str>, after: Duration },
+    Deadline {
+        what: Cow<'static, str>,
+        after: Duration,
+    },
     #[error("the server speaks MCP {server}, envdeck speaks {ours}")]
     Version { server: String, ours: String },
     #[error("message of {size} bytes is over the limit of {limit}")]
     TooLarge { size: u64, limit: u64 },
     /// A JSON-RPC error answer.
     #[error("{message} (JSON-RPC {code})")]
-    Rpc { code: i64, message: String, data: Option<Arc<str>> },
+    Rpc {
+        code: i64,
+        message: String,
+        data: Option<Arc<str>>,
+    },
     #[error("the connection closed")]
     Closed,
     #[error("{mode} is not built into this version")]
@@ -83,7 +90,10 @@ pub enum Cause {
     #[error("{0}")]
     Other(String),
     #[error("{context}: {source}")]
-    Source { context: String, source: Arc<dyn std::error::Error + Send + Sync> },
+    Source {
+        context: String,
+        source: Arc<dyn std::error::Error + Send + Sync>,
+    },
 }
 
 /// "start: exited with status 137 — raise the memory limit".
@@ -98,7 +108,12 @@ pub struct Failure {
 
 impl Failure {
     pub fn new(stage: Stage, cause: Cause) -> Self {
-        Self { stage, cause, hint: None, output: Arc::default() }
+        Self {
+            stage,
+            cause,
+            hint: None,
+            output: Arc::default(),
+        }
     }
 
     pub fn other(stage: Stage, text: impl Into<String>) -> Self {
@@ -111,7 +126,13 @@ impl Failure {
         context: impl Into<String>,
         source: impl std::error::Error + Send + Sync + 'static,
     ) -> Self {
-        Self::new(stage, Cause::Source { context: context.into(), source: Arc::new(source) })
+        Self::new(
+            stage,
+            Cause::Source {
+                context: context.into(),
+                source: Arc::new(source),
+            },
+        )
     }
 
     #[must_use]

@@ -14,12 +14,12 @@ pub use command::{Ask, Command};
 pub use event::{Event, Happening, Level, Notice};
 pub use failure::{Cause, Exit, Failure, Stage};
 pub use fleet::{
-    BackendInfo, DeathCard, Era, Fleet, Health, Instance, Probe, Sample, ServerInfo, Session,
-    SHARED_SESSION,
+    BackendInfo, DeathCard, Era, Fleet, Health, Instance, Probe, SHARED_SESSION, Sample,
+    ServerInfo, Session,
 };
 pub use ids::{BackendName, CallId, InstanceId, ResultId, RunId, SessionId};
 pub use phase::Phase;
 pub use spec::{
-    Backend, HealthPolicy, LocalDocker, Limits, LocalProcess, Mode, RemoteApi, RemoteAuth,
+    Backend, HealthPolicy, Limits, LocalDocker, LocalProcess, Mode, RemoteApi, RemoteAuth,
     RemoteHttpApi, RestartPolicy, Scope, Secret, StartupCheck, Transport,
 };

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::Value;
@@ -36,7 +37,17 @@ impl fmt::Display for Secret {
     }
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, strum::Display, strum::EnumString, strum::VariantNames)]
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    Default,
+    strum::Display,
+    strum::EnumString,
+    strum::VariantNames,
+)]
 #[strum(serialize_all = "snake_case")]
 pub enum Scope {
     /// Each session has its own instances.
@@ -46,7 +57,17 @@ pub enum Scope {
     SharedGlobal,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, strum::Display, strum::EnumString, strum::VariantNames)]
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    Default,
+    strum::Display,
+    strum::EnumString,
+    strum::VariantNames,
+)]
 #[strum(serialize_all = "snake_case")]
 pub enum Transport {
     #[default]
@@ -98,7 +119,11 @@ pub struct HealthPolicy {
 
 impl Default for HealthPolicy {
     fn default() -> Self {
-        Self { interval: Duration::from_secs(5), timeout: Duration::from_secs(5), failures: 3 }
+        Self {
+            interval: Duration::from_secs(5),
+            timeout: Duration::from_secs(5),
+            failures: 3,
+        }
     }
 }
 
@@ -177,14 +202,18 @@ pub struct LocalDocker {
     pub command: Option<Vec<String>>,
     /// host path or volume name -> (path in the container, `rw` or `ro`)
     pub volumes: BTreeMap<String, (String, String)>,
-    /// `global_docker_options`, as written.
-    pub global_options: BTreeMap<String, Value>,
+    /// `environment` of `global_docker_options`.
+    pub environment: Arc<BTreeMap<String, Secret>>,
+    /// `template_commit_delay_s`: how long a template container may initialise itself.
+    pub commit_delay: Duration,
+    /// The rest of `global_docker_options`, as written; the same for all backends.
+    pub global_options: Arc<BTreeMap<String, Value>>,
 }
 
 /// `remote_http_api`: a provisioning API that hands out instances.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RemoteHttpApi {
-    pub api: RemoteApi,
+    pub api: Arc<RemoteApi>,
     pub resource_type: String,
 }
 
@@ -217,6 +246,9 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { parallel_starts: 8, max_message: 256 << 20 }
+        Self {
+            parallel_starts: 8,
+            max_message: 256 << 20,
+        }
     }
 }

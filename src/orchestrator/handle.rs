@@ -44,14 +44,22 @@ pub struct Handle {
 impl Handle {
     /// Asks for something and does not wait for it.
     pub fn send(&self, command: Command) -> Result<(), Busy> {
-        self.commands.try_send(Envelope { command, reply: None }).map_err(|_| Busy)
+        self.commands
+            .try_send(Envelope {
+                command,
+                reply: None,
+            })
+            .map_err(|_| Busy)
     }
 
     /// Asks for something and waits until it is done.
     pub async fn request(&self, command: Command) -> Result<Reply, Failure> {
         let (reply, answer) = oneshot::channel();
         let gone = || Failure::other(crate::model::Stage::Run, "the orchestrator has shut down");
-        let envelope = Envelope { command, reply: Some(reply) };
+        let envelope = Envelope {
+            command,
+            reply: Some(reply),
+        };
         self.commands.send(envelope).await.map_err(|_| gone())?;
         answer.await.map_err(|_| gone())?
     }

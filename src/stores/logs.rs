@@ -1,11 +1,20 @@
 //! The log of each instance: a byte-bounded ring of clean lines with sequence numbers.
 
+use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use jiff::Timestamp;
+use parking_lot::Mutex;
+use tokio::sync::Notify;
 
-use super::lines::CleanLine;
+use super::lines::{CleanLine, LineSplitter};
+use super::ring::Ring;
+pub use super::ring::{EVIDENCE_CHARS, EVIDENCE_LINES, RING_BYTES, WATCHED_RING_BYTES};
 use crate::model::InstanceId;
+
+/// The pseudo-instance whose log tells what the orchestrator did; the Events pane shows it.
+pub const EVENTS_LOG: &str = "envdeck";
 
 /// Where a line came from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -19,8 +28,17 @@ pub enum Source {
     Envdeck,
 }
 
+impl Source {
+    /// The program's own words, not a message about or through it.
+    pub(super) fn is_output(self) -> bool {
+        matches!(self, Source::Stderr | Source::Stdout)
+    }
+}
+
 /// MCP logging levels (RFC 5424), most harmless first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, strum::Display, strum::EnumString)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, strum::Display, strum::EnumString,
+)]
 #[strum(serialize_all = "lowercase")]
 pub enum Severity {
     Debug,
@@ -37,6 +55,7 @@ pub enum Severity {
 pub struct LogLine {
     /// Counts every line of the instance from 0, kept or not.
     pub seq: u64,
+    /// When its last byte came.
     pub at: Timestamp,
     pub source: Source,
     pub line: Arc<CleanLine>,
@@ -54,27 +73,112 @@ pub struct Window {
     pub dropped: u64,
 }
 
-/// All logs. Cheap to clone.
+/// All logs. Cheap to clone. An instance without a ring reads as an empty one.
 #[derive(Clone, Default)]
-pub struct LogStore {}
+pub struct LogStore {
+    shared: Arc<Shared>,
+}
+
+#[derive(Default)]
+struct Shared {
+    rings: Mutex<Rings>,
+    /// Holds at most one wake, however many lines come before the console looks.
+    grown: Notify,
+}
+
+#[derive(Default)]
+struct Rings {
+    by_instance: HashMap<InstanceId, Arc<Watched>>,
+    watched: Option<InstanceId>,
+}
+
+/// A ring and whether it is the one on screen.
+#[derive(Default)]
+struct Watched {
+    ring: Mutex<Ring>,
+    is_watched: AtomicBool,
+}
+
+impl Watched {
+    /// Lines that a search copies out at once, so that a slow comparison does not stop the writer.
+    const PIECE: usize = 1024;
+
+    /// Returns the lines that had to go, to be dropped when nothing is locked.
+    #[must_use]
+    fn set(&self, is_watched: bool) -> Vec<LogLine> {
+        self.is_watched.store(is_watched, Ordering::Relaxed);
+        self.ring.lock().set_limit(if is_watched {
+            WATCHED_RING_BYTES
+        } else {
+            RING_BYTES
+        })
+    }
+
+    fn window(&self, from: u64, count: usize) -> Window {
+        self.ring.lock().window(from, count)
+    }
+
+    fn find_forward(&self, mut from: u64, matches: &dyn Fn(&LogLine) -> bool) -> Option<u64> {
+        loop {
+            let lines = self.window(from, Self::PIECE).lines;
+            let found = lines.iter().find(|line| matches(line));
+            if found.is_some() {
+                return found.map(|line| line.seq);
+            }
+            from = lines.last()?.seq + 1;
+        }
+    }
+
+    fn find_backward(&self, from: u64, matches: &dyn Fn(&LogLine) -> bool) -> Option<u64> {
+        let mut before = from.min(self.window(0, 0).end);
+        loop {
+            let start = before.saturating_sub(Self::PIECE as u64);
+            let window = self.window(start, Self::PIECE);
+            let found = window
+                .lines
+                .iter()
+                .rev()
+                .find(|line| line.seq < before && matches(line));
+            if found.is_some() || start <= window.first {
+                return found.map(|line| line.seq);
+            }
+            before = start;
+        }
+    }
+}
 
 impl LogStore {
     /// The writing end for one instance; creates its ring.
     pub fn writer(&self, instance: &InstanceId) -> LogWriter {
-        let _ = instance;
-        unimplemented!()
+        let mut rings = self.shared.rings.lock();
+        let is_watched = rings.watched.as_ref() == Some(instance);
+        let ring = rings
+            .by_instance
+            .entry(instance.clone())
+            .or_insert_with(|| {
+                let ring = Watched::default();
+                drop(ring.set(is_watched));
+                Arc::new(ring)
+            });
+        LogWriter {
+            ring: ring.clone(),
+            shared: self.shared.clone(),
+            partial: Arc::default(),
+        }
     }
 
     /// Up to `count` lines from sequence number `from` on (or from the oldest kept one, if that is later).
     pub fn window(&self, instance: &InstanceId, from: u64, count: usize) -> Window {
-        let _ = (instance, from, count);
-        unimplemented!()
+        self.ring(instance)
+            .map(|ring| ring.ring.lock().window(from, count))
+            .unwrap_or_default()
     }
 
     /// The last `count` lines.
     pub fn tail(&self, instance: &InstanceId, count: usize) -> Window {
-        let _ = (instance, count);
-        unimplemented!()
+        self.ring(instance)
+            .map(|ring| ring.ring.lock().tail(count))
+            .unwrap_or_default()
     }
 
     /// The nearest kept line from `from` on (forward: including it; backward: before it) for which
@@ -86,52 +190,242 @@ impl LogStore {
         forward: bool,
         matches: &dyn Fn(&LogLine) -> bool,
     ) -> Option<u64> {
-        let _ = (instance, from, forward, matches);
-        unimplemented!()
+        let ring = self.ring(instance)?;
+        if forward {
+            ring.find_forward(from, matches)
+        } else {
+            ring.find_backward(from, matches)
+        }
     }
 
     /// The one ring on screen gets more memory and wakes the console when it grows.
     pub fn watch(&self, instance: Option<&InstanceId>) {
-        let _ = instance;
+        let mut rings = self.shared.rings.lock();
+        if rings.watched.as_ref() == instance {
+            return;
+        }
+        let before = rings
+            .watched
+            .take()
+            .and_then(|id| rings.by_instance.get(&id).cloned());
+        let now = instance.and_then(|id| rings.by_instance.get(id).cloned());
+        rings.watched = instance.cloned();
+        let grown = now.map(|ring| ring.set(true));
+        let shrunk = before.map(|ring| ring.set(false));
+        drop(rings);
+        drop((grown, shrunk));
     }
 
-    /// Resolves when the watched ring has grown since the last call. Cancel-safe.
+    /// Resolves when the watched ring has grown since the last call; for one waiter. Cancel-safe.
     pub async fn changed(&self) {
-        std::future::pending().await
+        self.shared.grown.notified().await;
     }
 
-    /// Drops the ring of an instance that is gone.
+    /// Drops the ring of an instance that is gone. Lines that a writer still adds are seen by nobody.
     pub fn forget(&self, instance: &InstanceId) {
-        let _ = instance;
+        let ring = self.shared.rings.lock().by_instance.remove(instance);
+        if let Some(ring) = ring {
+            ring.is_watched.store(false, Ordering::Relaxed);
+        }
+    }
+
+    fn ring(&self, instance: &InstanceId) -> Option<Arc<Watched>> {
+        self.shared.rings.lock().by_instance.get(instance).cloned()
     }
 }
 
-/// The writing end of one ring. Cheap to clone; each clone and source keeps its own partial line.
+/// The writing end of one ring. Cheap to clone; clones share the unfinished line of each source.
 #[derive(Clone)]
-pub struct LogWriter {}
+pub struct LogWriter {
+    ring: Arc<Watched>,
+    shared: Arc<Shared>,
+    partial: Arc<Mutex<Vec<(Source, LineSplitter)>>>,
+}
 
 impl LogWriter {
     /// Raw output; lines may span chunks.
     pub fn chunk(&self, source: Source, bytes: &[u8]) {
-        let _ = (source, bytes);
-        unimplemented!()
+        let mut partial = self.partial.lock();
+        let at = partial
+            .iter()
+            .position(|(known, _)| *known == source)
+            .unwrap_or_else(|| {
+                partial.push((source, LineSplitter::default()));
+                partial.len() - 1
+            });
+        let lines = partial[at].1.push(bytes);
+        // Still locked: lines of one source stay in order.
+        self.push(source, lines);
     }
 
     /// Whole lines of text; line breaks split it.
     pub fn line(&self, source: Source, text: &str) {
-        let _ = (source, text);
-        unimplemented!()
+        let mut splitter = LineSplitter::default();
+        let mut lines = splitter.push(text.as_bytes());
+        lines.extend(splitter.finish());
+        if lines.is_empty() {
+            lines.push(CleanLine::default());
+        }
+        self.push(source, lines);
     }
 
     /// Writes out the unfinished line of a source whose stream ended.
     pub fn end(&self, source: Source) {
-        let _ = source;
-        unimplemented!()
+        let mut partial = self.partial.lock();
+        if let Some(at) = partial.iter().position(|(known, _)| *known == source) {
+            let (_, mut splitter) = partial.swap_remove(at);
+            self.push(source, splitter.finish().into_iter().collect());
+        }
     }
 
-    /// The last `count` lines of stderr and stdout, oldest first: the evidence of a failure.
+    /// The last `count` lines of stderr and stdout, oldest first: the evidence of a failure. At most
+    /// [`EVIDENCE_LINES`], each cut to [`EVIDENCE_CHARS`]; other sources cannot push them out.
     pub fn last_output(&self, count: usize) -> Arc<[Box<str>]> {
-        let _ = count;
-        unimplemented!()
+        self.ring.ring.lock().last_output(count)
+    }
+
+    fn push(&self, source: Source, lines: Vec<CleanLine>) {
+        if lines.is_empty() {
+            return;
+        }
+        let at = Timestamp::now();
+        let batch = Ring::batch(lines.into_iter().map(|line| LogLine {
+            seq: 0,
+            at,
+            source,
+            line: Arc::new(line),
+        }));
+        let evicted = self.ring.ring.lock().push(batch);
+        // Only here, outside the lock.
+        drop(evicted);
+        if self.ring.is_watched.load(Ordering::Relaxed) {
+            self.shared.grown.notify_one();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::FutureExt;
+
+    use super::*;
+
+    fn store() -> (LogStore, InstanceId, LogWriter) {
+        let store = LogStore::default();
+        let id = InstanceId::new("one");
+        let writer = store.writer(&id);
+        (store, id, writer)
+    }
+
+    fn texts(window: &Window) -> Vec<&str> {
+        window.lines.iter().map(|line| &*line.line.text).collect()
+    }
+
+    #[test]
+    fn clones_share_the_unfinished_line_of_a_source() {
+        let (store, id, writer) = store();
+        writer.chunk(Source::Stderr, b"half ");
+        writer.chunk(Source::Stdout, b"other ");
+        writer.clone().chunk(Source::Stderr, b"line\n");
+        writer.end(Source::Stdout);
+        writer.end(Source::Stdout);
+        assert_eq!(texts(&store.tail(&id, 9)), ["half line", "other "]);
+    }
+
+    #[test]
+    fn a_text_becomes_its_lines() {
+        let (store, id, writer) = store();
+        writer.line(Source::Envdeck, "one\ntwo\n");
+        writer.line(Source::Envdeck, "");
+        assert_eq!(texts(&store.tail(&id, 9)), ["one", "two", ""]);
+    }
+
+    #[test]
+    fn windows_clamp_to_what_is_kept() {
+        let (store, id, writer) = store();
+        for n in 0..2000 {
+            writer.line(Source::Stderr, &format!("{n}"));
+        }
+        let window = store.window(&id, 0, 2);
+        assert!(window.first > 0 && window.dropped == window.first && window.end == 2000);
+        assert_eq!(window.lines[0].seq, window.first);
+        assert_eq!(texts(&store.window(&id, 1999, 5)), ["1999"]);
+        assert!(store.window(&id, 2000, 5).lines.is_empty());
+        assert_eq!(store.window(&InstanceId::new("none"), 0, 5).end, 0);
+    }
+
+    #[test]
+    fn find_goes_both_ways() {
+        let (store, id, writer) = store();
+        store.watch(Some(&id));
+        for n in 0..5000 {
+            writer.line(Source::Stderr, if n % 2000 == 7 { "needle" } else { "hay" });
+        }
+        let find =
+            |from, forward| store.find(&id, from, forward, &|line| &*line.line.text == "needle");
+        assert_eq!(find(0, true), Some(7));
+        assert_eq!(find(7, true), Some(7));
+        assert_eq!(find(8, true), Some(2007));
+        assert_eq!(find(4008, true), None);
+        assert_eq!(find(7, false), None);
+        assert_eq!(find(2007, false), Some(7));
+        assert_eq!(find(u64::MAX, false), Some(4007));
+        assert_eq!(find(u64::MAX, true), None);
+    }
+
+    #[test]
+    fn a_flood_of_notifications_leaves_the_evidence() {
+        let (store, id, writer) = store();
+        writer.line(Source::Stderr, &format!("Traceback {}", "x".repeat(1000)));
+        writer.line(Source::Stdout, "last words");
+        for _ in 0..5000 {
+            writer.line(Source::Server(Severity::Info), "chatter");
+        }
+        assert!(store.window(&id, 0, 1).first > 2);
+        let evidence = writer.last_output(20);
+        assert_eq!(evidence.len(), 2);
+        assert_eq!(evidence[0].chars().count(), EVIDENCE_CHARS);
+        assert!(evidence[0].ends_with('…'));
+        assert_eq!(*writer.last_output(1), ["last words".into()]);
+    }
+
+    #[test]
+    fn only_the_watched_ring_wakes() {
+        let (store, id, writer) = store();
+        let other = store.writer(&InstanceId::new("other"));
+        store.watch(Some(&id));
+        other.line(Source::Stderr, "unseen");
+        assert!(store.changed().now_or_never().is_none());
+        writer.line(Source::Stderr, "a");
+        writer.line(Source::Stderr, "b");
+        assert!(store.changed().now_or_never().is_some());
+        assert!(
+            store.changed().now_or_never().is_none(),
+            "two lines, one wake"
+        );
+        store.watch(None);
+        writer.line(Source::Stderr, "c");
+        assert!(store.changed().now_or_never().is_none());
+    }
+
+    #[test]
+    fn an_instance_may_be_watched_before_it_writes() {
+        let store = LogStore::default();
+        let id = InstanceId::new("later");
+        store.watch(Some(&id));
+        let writer = store.writer(&id);
+        for _ in 0..1000 {
+            writer.line(Source::Stderr, &"x".repeat(100));
+        }
+        assert_eq!(store.tail(&id, 0).dropped, 0);
+        assert!(store.changed().now_or_never().is_some());
+    }
+
+    #[test]
+    fn a_forgotten_instance_reads_as_empty() {
+        let (store, id, writer) = store();
+        store.forget(&id);
+        writer.line(Source::Stderr, "nobody hears");
+        assert_eq!(store.tail(&id, 5).end, 0);
     }
 }

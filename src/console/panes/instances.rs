@@ -1,0 +1,393 @@
+//! Pane 2: the instances of the selected session, or of all.
+
+mod columns;
+
+use std::sync::Arc;
+
+use crossterm::event::KeyEvent;
+use ratatui::buffer::Buffer;
+use ratatui::layout::{Position, Rect};
+
+use super::{Cx, Pane, PaneKind};
+use crate::console::action::Action;
+use crate::console::effect::Intent;
+use crate::console::keymap::Context;
+use crate::console::modals::confirm::Confirm;
+use crate::console::modals::death_card::DeathCardPage;
+use crate::console::modals::inspect::Inspect;
+use crate::console::widgets::find::{Find, Mode};
+use crate::console::widgets::grid::Grid;
+use crate::console::widgets::hint;
+use crate::console::widgets::phase::is_moving;
+use crate::console::widgets::text::plural;
+use crate::model::{Command, Instance, InstanceId, Level, Notice, Phase, SessionId};
+use crate::stores::lines::clean;
+
+/// What the cached order of rows was made from.
+#[derive(Clone, Debug, Default, PartialEq)]
+struct Source {
+    revision: u64,
+    session: Option<SessionId>,
+    filter: String,
+}
+
+#[derive(Default)]
+pub struct Instances {
+    grid: Grid<InstanceId>,
+    find: Find,
+    rows: Vec<InstanceId>,
+    source: Option<Source>,
+    /// What was selected for all panes at the last sync: tells a choice made here from one made elsewhere.
+    seen: Option<InstanceId>,
+}
+
+impl Instances {
+    /// Instances by the age of their session, then backend, then id: an order that nothing but arrival
+    /// and removal changes.
+    fn refresh(&mut self, cx: &Cx) {
+        let source = Source {
+            revision: cx.fleet.revision,
+            session: cx.selection.session.clone(),
+            filter: self.find.filter().to_owned(),
+        };
+        if self.source.as_ref() == Some(&source) {
+            return;
+        }
+        let narrowed = self
+            .source
+            .as_ref()
+            .is_some_and(|old| old.session != source.session);
+        self.rows.clear();
+        for session in cx.fleet.sessions_by_age() {
+            if source.session.as_ref().is_some_and(|id| *id != session.id) {
+                continue;
+            }
+            let mut instances: Vec<_> = session
+                .instances
+                .values()
+                .filter(|instance| self.admits(instance))
+                .collect();
+            instances.sort_by(|a, b| a.backend.name.cmp(&b.backend.name));
+            self.rows
+                .extend(instances.into_iter().map(|instance| instance.id.clone()));
+        }
+        let here = |id: &&InstanceId| self.rows.contains(id);
+        let kept = self.grid.selected().or(self.seen.as_ref()).filter(here);
+        if kept.is_none() && (narrowed || self.grid.selected().is_none()) {
+            self.grid.select(self.best(cx));
+        } else if self.grid.selected().is_none() {
+            self.grid.select(kept.cloned());
+        }
+        self.source = Some(source);
+    }
+
+    /// Takes over what was selected elsewhere, in the palette for example.
+    fn follow(&mut self, cx: &Cx) {
+        let wanted = &cx.selection.instance;
+        if *wanted == self.seen || wanted.as_ref() == self.grid.selected() {
+            return;
+        }
+        let hidden = |instance: &Arc<Instance>| !self.admits(instance);
+        if cx.instance().is_some_and(hidden) {
+            self.find.clear();
+        }
+        self.grid.select(wanted.clone());
+    }
+
+    fn admits(&self, instance: &Instance) -> bool {
+        let phase = instance.phase.to_string();
+        self.find.admits(&[
+            instance.id.as_str(),
+            &instance.backend.name,
+            &phase,
+            instance.session.as_str(),
+        ])
+    }
+
+    /// Where somebody who has chosen nothing wants to be.
+    fn best(&self, cx: &Cx) -> Option<InstanceId> {
+        let is_ready = |id: &&InstanceId| {
+            cx.fleet
+                .instance(id)
+                .is_some_and(|instance| instance.phase == Phase::Ready)
+        };
+        self.rows
+            .iter()
+            .find(is_ready)
+            .or(self.rows.first())
+            .cloned()
+    }
+
+    fn current<'a>(&self, cx: &Cx<'a>) -> Option<&'a Arc<Instance>> {
+        cx.fleet.instance(self.grid.selected()?)
+    }
+
+    fn select(&self) -> Vec<Intent> {
+        self.grid
+            .selected()
+            .cloned()
+            .map(Intent::SelectInstance)
+            .into_iter()
+            .collect()
+    }
+
+    fn on_instance(action: Action, instance: &Arc<Instance>, cx: &Cx) -> Option<Vec<Intent>> {
+        let intents = match action {
+            Action::Open => vec![open(instance)],
+            Action::Inspect => vec![inspect(instance)],
+            Action::RunAgain => restart(instance),
+            Action::StopStart => stop_or_start(instance),
+            Action::Remove => remove(instance),
+            Action::Copy => vec![Intent::copy(
+                instance.id.as_str(),
+                format!("instance id {}", clean(instance.id.short())),
+            )],
+            Action::CopyCommand => vec![Intent::copy(
+                &cx.about.invocation,
+                "the command that opens this configuration",
+            )],
+            _ => return None,
+        };
+        Some(intents)
+    }
+
+    fn draw_empty(&self, area: Rect, buf: &mut Buffer, cx: &Cx) {
+        let key = |action| {
+            cx.keymap
+                .key_for(Context::Pane(PaneKind::Instances), action)
+                .unwrap_or_else(|| format!(":{action}"))
+        };
+        let text = if !self.find.filter().is_empty() {
+            format!(
+                "nothing matches {:?} — {} clears the filter",
+                self.find.filter(),
+                key(Action::Back)
+            )
+        } else if cx.fleet.backends.is_empty() {
+            "no backends configured: see envdeck --help".to_owned()
+        } else if cx.selection.session.is_some() {
+            "this session has no instances (any more)".to_owned()
+        } else {
+            format!(
+                "no instances yet — {} opens a session with some",
+                key(Action::NewSession)
+            )
+        };
+        hint::draw(&text, area, buf, cx.theme);
+    }
+}
+
+impl Pane for Instances {
+    fn kind(&self) -> PaneKind {
+        PaneKind::Instances
+    }
+
+    fn title(&self, cx: &Cx) -> String {
+        let whose = cx.selection.session.as_ref();
+        let whose = whose.map_or("all sessions", |session| session.short());
+        let filter = self.find.filter();
+        let shown = self.rows.len();
+        if filter.is_empty() {
+            format!("{} · {shown}", clean(whose))
+        } else {
+            format!("{} · {shown} match {}", clean(whose), clean(filter))
+        }
+    }
+
+    fn actions(&self) -> &'static [Action] {
+        &[
+            Action::Open,
+            Action::RunAgain,
+            Action::StopStart,
+            Action::Remove,
+            Action::Inspect,
+            Action::ShowLogs,
+            Action::Filter,
+            Action::Copy,
+            Action::CopyCommand,
+        ]
+    }
+
+    fn on_action(&mut self, action: Action, cx: &Cx) -> Option<Vec<Intent>> {
+        if self.grid.on_action(action, &self.rows) {
+            return Some(self.select());
+        }
+        match action {
+            Action::Filter => self.find.begin(Mode::Filter),
+            Action::Back if self.find.clear() => {}
+            _ => {
+                let instance = self.current(cx)?;
+                return Self::on_instance(action, instance, cx);
+            }
+        }
+        Some(Vec::new())
+    }
+
+    fn is_editing(&self) -> bool {
+        self.find.is_editing()
+    }
+
+    fn on_key(&mut self, key: KeyEvent, _: &Cx) -> Option<Vec<Intent>> {
+        self.find.on_key(key).map(|_| Vec::new())
+    }
+
+    fn on_paste(&mut self, text: &str, _: &Cx) -> Vec<Intent> {
+        self.find.paste(text);
+        Vec::new()
+    }
+
+    fn on_click(&mut self, at: Position, double: bool, cx: &Cx) -> Vec<Intent> {
+        let hit = at.y > 0 && self.grid.click(&self.rows, usize::from(at.y) - 1);
+        if !hit {
+            return Vec::new();
+        }
+        let mut intents = self.select();
+        if double && let Some(instance) = self.current(cx) {
+            intents.push(open(instance));
+        }
+        intents
+    }
+
+    fn on_scroll(&mut self, rows: i32, _: &Cx) {
+        self.grid
+            .step(&self.rows, isize::try_from(rows).unwrap_or_default());
+    }
+
+    fn sync(&mut self, area: Rect, cx: &Cx) -> Vec<Intent> {
+        self.follow(cx);
+        self.refresh(cx);
+        self.grid
+            .sync(&self.rows, usize::from(area.height.saturating_sub(1)));
+        self.seen.clone_from(&cx.selection.instance);
+        match self.grid.selected() {
+            Some(selected) if self.seen.as_ref() != Some(selected) => {
+                self.seen = Some(selected.clone());
+                self.select()
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    fn draw(&self, area: Rect, buf: &mut Buffer, focused: bool, cx: &Cx) {
+        if self.rows.is_empty() {
+            self.draw_empty(area, buf, cx);
+        } else {
+            let columns = columns::columns(cx);
+            let row = |index: usize| {
+                cx.fleet
+                    .instance(&self.rows[index])
+                    .map(|instance| columns::row(instance, cx))
+                    .unwrap_or_default()
+            };
+            self.grid.draw(
+                &columns,
+                self.rows.len(),
+                row,
+                (area, buf),
+                (cx.theme, focused),
+            );
+        }
+        self.find.draw(area, buf, cx.theme);
+    }
+
+    fn cursor(&self, area: Rect) -> Option<Position> {
+        self.find.cursor(area)
+    }
+
+    fn shows_time(&self, cx: &Cx) -> bool {
+        cx.fleet
+            .instances()
+            .any(|instance| is_moving(instance.phase))
+    }
+}
+
+fn open(instance: &Arc<Instance>) -> Intent {
+    match instance.phase {
+        Phase::Failed | Phase::Waiting => evidence(instance),
+        _ => Intent::Focus(PaneKind::Tools),
+    }
+}
+
+fn inspect(instance: &Arc<Instance>) -> Intent {
+    if instance.phase == Phase::Failed {
+        evidence(instance)
+    } else {
+        Intent::Open(Box::new(Inspect::new(instance)))
+    }
+}
+
+/// The death card, or the plain facts if nothing died.
+fn evidence(instance: &Arc<Instance>) -> Intent {
+    match DeathCardPage::new(instance) {
+        Some(page) => Intent::Open(Box::new(page)),
+        None => Intent::Open(Box::new(Inspect::new(instance))),
+    }
+}
+
+/// `filesystem a1b2c3d4`.
+fn name(instance: &Instance) -> String {
+    clean(&format!(
+        "{} {}",
+        instance.backend.name,
+        instance.id.short()
+    ))
+    .into_owned()
+}
+
+fn calls_lost(instance: &Instance) -> Vec<String> {
+    let running = instance.in_flight as usize;
+    let line = format!("{} will be cancelled", plural(running, "running call"));
+    if running > 0 { vec![line] } else { Vec::new() }
+}
+
+fn restart(instance: &Instance) -> Vec<Intent> {
+    let restart = Intent::send(Command::Restart(instance.id.clone()));
+    let lost = calls_lost(instance);
+    if lost.is_empty() {
+        return vec![restart];
+    }
+    let question = format!("Restart {}?", name(instance));
+    vec![Intent::Open(Box::new(Confirm::new(
+        question,
+        lost,
+        vec![restart],
+    )))]
+}
+
+fn stop_or_start(instance: &Instance) -> Vec<Intent> {
+    let id = instance.id.clone();
+    match instance.phase {
+        Phase::Stopped | Phase::Failed => vec![Intent::send(Command::Start(id))],
+        Phase::Stopping => vec![Intent::Tell(Notice::new(
+            Level::Info,
+            format!("{} is stopping already", name(instance)),
+        ))],
+        Phase::Pending | Phase::Starting | Phase::Ready | Phase::Waiting => {
+            let mut lost = vec!["its state will be lost; s starts it again".to_owned()];
+            lost.extend(calls_lost(instance));
+            let question = format!("Stop {}?", name(instance));
+            vec![Intent::Open(Box::new(Confirm::new(
+                question,
+                lost,
+                vec![Intent::send(Command::Stop(id))],
+            )))]
+        }
+    }
+}
+
+fn remove(instance: &Instance) -> Vec<Intent> {
+    let mut lost = vec![format!(
+        "it is taken out of session {}, with its log and tool list",
+        clean(instance.session.short())
+    )];
+    if !instance.phase.is_settled() {
+        lost.insert(0, "it will be stopped and its state lost".to_owned());
+    }
+    lost.extend(calls_lost(instance));
+    let question = format!("Remove {}?", name(instance));
+    vec![Intent::Open(Box::new(Confirm::new(
+        question,
+        lost,
+        vec![Intent::send(Command::Remove(instance.id.clone()))],
+    )))]
+}

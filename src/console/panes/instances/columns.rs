@@ -1,0 +1,137 @@
+//! The columns of the instances table, and what an instance shows in them.
+
+use jiff::{SignedDuration, Timestamp};
+use ratatui::style::Style;
+use ratatui::text::Span;
+
+use crate::console::panes::Cx;
+use crate::console::theme::Role;
+use crate::console::widgets::grid::{Column, Row};
+use crate::console::widgets::phase::{glyph, role};
+use crate::console::widgets::text::{age, count, duration_short, size_coarse, width};
+use crate::model::{Instance, Phase};
+use crate::stores::lines::clean;
+
+/// The columns, the backend's as wide as the longest name needs.
+pub fn columns(cx: &Cx) -> [Column; 13] {
+    let names = cx.fleet.backends.iter().map(|backend| width(&backend.name));
+    let widest = names.max().unwrap_or_default().clamp(7, 20);
+    [
+        Column::left("STATE", 10, 0),
+        Column::left("ID", 8, 1),
+        Column::left("BACKEND", u16::try_from(widest).unwrap_or(20), 0),
+        Column::left("MODE", 8, 9),
+        Column::left("VIA", 5, 10),
+        Column::right("UP", 5, 4),
+        Column::right("CPU", 4, 5),
+        Column::right("MEM", 5, 6),
+        Column::right("RST", 3, 8),
+        Column::right("CALLS", 5, 3),
+        Column::right("ERR", 3, 7),
+        Column::right("P50", 6, 7),
+        Column::left("LAST", 8, 2).fill(),
+    ]
+}
+
+const NONE: &str = "–";
+
+/// One instance.
+pub fn row(instance: &Instance, cx: &Cx) -> Row {
+    let text = cx.theme.style(Role::Text);
+    let dim = cx.theme.style(Role::Dim);
+    let span = |text: &str, style: Style| Span::styled(clean(text).into_owned(), style);
+    let mut cells = vec![
+        state(instance, cx),
+        span(instance.id.short(), text),
+        span(&instance.backend.name, text),
+        span(instance.backend.mode, dim),
+        span(&instance.backend.transport.to_string(), dim),
+    ];
+    if let Some((text, role)) = tail(instance, cx.now) {
+        return Row {
+            cells,
+            tail: Some(span(&text, cx.theme.style(role))),
+        };
+    }
+    let up = (instance.phase == Phase::Ready).then(|| {
+        let seconds = cx.now.duration_since(instance.since).as_secs();
+        age(seconds)
+    });
+    let sample = instance
+        .latest_sample()
+        .filter(|_| instance.phase == Phase::Ready);
+    let numbers = [
+        up,
+        sample.map(|sample| format!("{:.0}%", sample.cpu)),
+        sample.map(|sample| size_coarse(sample.memory)),
+        Some(instance.restarts.to_string()),
+        Some(count(instance.calls)),
+        Some(count(instance.errors)),
+        instance.p50().map(duration_short),
+        instance.last_tool.as_deref().map(str::to_owned),
+    ];
+    for (column, number) in numbers.into_iter().enumerate() {
+        let bad = column == 5 && instance.errors > 0;
+        let style = match &number {
+            _ if bad => cx.theme.style(Role::LevelError),
+            None => dim,
+            Some(zero) if zero == "0" => dim,
+            Some(_) => text,
+        };
+        cells.push(span(number.as_deref().unwrap_or(NONE), style));
+    }
+    Row { cells, tail: None }
+}
+
+/// `● ready`, or `● ready ·2` while it works on two calls.
+fn state(instance: &Instance, cx: &Cx) -> Span<'static> {
+    let phase = instance.phase;
+    let mut text = format!("{} {phase}", glyph(phase));
+    if instance.in_flight > 0 {
+        text += &format!(" ·{}", instance.in_flight);
+    }
+    Span::styled(text, cx.theme.style(role(phase)))
+}
+
+/// What an instance that does not answer calls has to say.
+fn tail(instance: &Instance, now: Timestamp) -> Option<(String, Role)> {
+    let elapsed = seconds(now.duration_since(instance.since));
+    let text = match instance.phase {
+        Phase::Ready | Phase::Stopped => return None,
+        Phase::Pending => (format!("waits its turn · {elapsed}"), Role::Dim),
+        Phase::Starting | Phase::Stopping => {
+            let step = instance.step.as_deref().unwrap_or("…");
+            let left = instance.step_deadline.map(|deadline| {
+                let left = seconds(deadline.duration_since(now));
+                format!(" · {left} left")
+            });
+            let text = format!("{step} {elapsed}{}", left.unwrap_or_default());
+            (text, role(instance.phase))
+        }
+        Phase::Waiting => {
+            let retry = instance.retry.map(|(attempt, of, at)| {
+                let left = seconds(at.duration_since(now));
+                format!("retry {attempt}/{of} in {left}")
+            });
+            let reason = instance
+                .death
+                .as_ref()
+                .map(|card| format!(" · {}", card.failure));
+            let text = retry.unwrap_or_else(|| "waits for a retry".to_owned());
+            (text + &reason.unwrap_or_default(), Role::PhaseWaiting)
+        }
+        Phase::Failed => {
+            let failure = instance.death.as_ref().map(|card| card.failure.to_string());
+            (failure.unwrap_or_default(), Role::PhaseFailed)
+        }
+    };
+    Some(text)
+}
+
+/// Whole seconds, never below zero: `4 s`, `2m05s`.
+fn seconds(span: SignedDuration) -> String {
+    match span.as_secs().max(0) {
+        seconds @ 0..120 => format!("{seconds} s"),
+        seconds => format!("{}m{:02}s", seconds / 60, seconds % 60),
+    }
+}

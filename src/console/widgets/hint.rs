@@ -1,0 +1,18 @@
+//! What an empty pane says: what to do next.
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+
+use super::sheet::wrap;
+use crate::console::theme::{Role, Theme};
+
+/// Draws `text`, wrapped, in the upper middle of `area`.
+pub fn draw(text: &str, area: Rect, buf: &mut Buffer, theme: &Theme) {
+    let lines = wrap(text, usize::from(area.width.saturating_sub(2)));
+    let height = u16::try_from(lines.len()).unwrap_or(u16::MAX);
+    let top = area.y + area.height.saturating_sub(height) / 3;
+    for (line, y) in lines.iter().zip(top..area.bottom()) {
+        let room = usize::from(area.width.saturating_sub(1));
+        buf.set_stringn(area.x + 1, y, line, room, theme.style(Role::Dim));
+    }
+}

@@ -1,0 +1,15 @@
+//! Parts that panes and modals are made of.
+
+pub mod find;
+pub mod fuzzy;
+pub mod grid;
+pub mod hint;
+pub mod log_view;
+pub mod matcher;
+pub mod pen;
+pub mod phase;
+pub mod prompt;
+pub mod sheet;
+pub mod spark;
+pub mod text;
+pub mod toast;

@@ -1,0 +1,89 @@
+//! How phases look: a glyph and a role each, and the sum of many.
+
+use crate::console::theme::Role;
+use crate::model::Phase;
+
+pub fn glyph(phase: Phase) -> &'static str {
+    match phase {
+        Phase::Ready => "●",
+        Phase::Starting => "◐",
+        Phase::Pending => "○",
+        Phase::Waiting => "◌",
+        Phase::Stopping => "◍",
+        Phase::Stopped => "□",
+        Phase::Failed => "✖",
+    }
+}
+
+pub fn role(phase: Phase) -> Role {
+    match phase {
+        Phase::Ready => Role::PhaseReady,
+        Phase::Starting => Role::PhaseStarting,
+        Phase::Pending => Role::PhasePending,
+        Phase::Waiting => Role::PhaseWaiting,
+        Phase::Stopping => Role::PhaseStopping,
+        Phase::Stopped => Role::PhaseStopped,
+        Phase::Failed => Role::PhaseFailed,
+    }
+}
+
+/// Whether the screen shows seconds for it.
+pub fn is_moving(phase: Phase) -> bool {
+    matches!(
+        phase,
+        Phase::Pending | Phase::Starting | Phase::Waiting | Phase::Stopping
+    )
+}
+
+/// How many instances are in each phase, what needs attention first.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Tally([usize; 7]);
+
+const ORDER: [Phase; 7] = [
+    Phase::Failed,
+    Phase::Waiting,
+    Phase::Starting,
+    Phase::Pending,
+    Phase::Stopping,
+    Phase::Ready,
+    Phase::Stopped,
+];
+
+impl Tally {
+    pub fn of(phases: impl Iterator<Item = Phase>) -> Self {
+        let mut tally = Self::default();
+        for phase in phases {
+            let place = ORDER.iter().position(|other| *other == phase);
+            tally.0[place.unwrap_or_default()] += 1;
+        }
+        tally
+    }
+
+    pub fn total(&self) -> usize {
+        self.0.iter().sum()
+    }
+
+    pub fn count(&self, phase: Phase) -> usize {
+        self.iter()
+            .find(|(other, _)| *other == phase)
+            .map_or(0, |(_, count)| count)
+    }
+
+    /// The phases that occur, what needs attention first.
+    pub fn iter(&self) -> impl DoubleEndedIterator<Item = (Phase, usize)> {
+        ORDER
+            .into_iter()
+            .zip(self.0)
+            .filter(|(_, count)| *count > 0)
+    }
+
+    /// The phase that stands for all.
+    pub fn worst(&self) -> Option<Phase> {
+        self.iter().next().map(|(phase, _)| phase)
+    }
+
+    /// Instances on their way up.
+    pub fn rising(&self) -> usize {
+        self.count(Phase::Pending) + self.count(Phase::Starting)
+    }
+}

@@ -1,0 +1,95 @@
+//! A line of text being typed: search, filter, command line, form field.
+
+use crossterm::event::{Event, KeyCode, KeyEvent};
+use ratatui::buffer::Buffer;
+use ratatui::layout::{Position, Rect};
+use ratatui::style::Style;
+use tui_input::Input;
+use tui_input::backend::crossterm::EventHandler;
+
+use super::text::{cut, skip, width};
+use crate::stores::lines::clean;
+
+/// What a key did to the prompt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Typed {
+    /// The text or the cursor changed.
+    Changed,
+    /// Enter.
+    Submitted,
+    /// Esc.
+    Cancelled,
+    /// Not a key of the prompt.
+    Ignored,
+}
+
+/// One line of editable text.
+#[derive(Clone, Debug, Default)]
+pub struct Prompt {
+    input: Input,
+}
+
+impl Prompt {
+    pub fn new(text: impl Into<String>) -> Self {
+        Self {
+            input: Input::new(text.into()),
+        }
+    }
+
+    pub fn text(&self) -> &str {
+        self.input.value()
+    }
+
+    pub fn on_key(&mut self, key: KeyEvent) -> Typed {
+        match key.code {
+            KeyCode::Enter => Typed::Submitted,
+            KeyCode::Esc => Typed::Cancelled,
+            _ if self.input.handle_event(&Event::Key(key)).is_some() => Typed::Changed,
+            _ => Typed::Ignored,
+        }
+    }
+
+    /// Pasted text goes in at the cursor; line breaks become spaces.
+    pub fn paste(&mut self, text: &str) {
+        for character in text.chars() {
+            let character = if matches!(character, '\n' | '\r' | '\t') {
+                ' '
+            } else {
+                character
+            };
+            self.input
+                .handle(tui_input::InputRequest::InsertChar(character));
+        }
+    }
+
+    /// Draws `label` and the text on the first row of `area`, scrolled so that the cursor is visible.
+    pub fn draw(
+        &self,
+        label: &str,
+        area: Rect,
+        buf: &mut Buffer,
+        label_style: Style,
+        style: Style,
+    ) {
+        let left = u16::try_from(width(label))
+            .unwrap_or(u16::MAX)
+            .min(area.width);
+        buf.set_stringn(area.x, area.y, label, area.width.into(), label_style);
+        let room = usize::from(area.width - left);
+        let text = clean(skip(self.text(), self.scroll(room)));
+        buf.set_stringn(area.x + left, area.y, cut(&text, room), room, style);
+    }
+
+    /// Where the cursor is when drawn so.
+    pub fn cursor(&self, label: &str, area: Rect) -> Position {
+        let left = width(label);
+        let room = usize::from(area.width).saturating_sub(left);
+        let column = left + self.input.visual_cursor() - self.scroll(room);
+        let column = u16::try_from(column).unwrap_or(u16::MAX);
+        Position::new(area.x.saturating_add(column), area.y)
+    }
+
+    fn scroll(&self, room: usize) -> usize {
+        self.input.visual_scroll(room.saturating_sub(1))
+    }
+}
