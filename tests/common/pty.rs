@@ -408,10 +408,14 @@ impl Pty {
 
 impl Drop for Pty {
     fn drop(&mut self) {
-        for pid in self.processes() {
-            let _ = signal::kill(Pid::from_raw(pid), Signal::SIGKILL);
-        }
-        let _ = self.keeper.kill();
+        // Again and again: what is killed may be started anew by one that is killed after it.
+        eventually(Duration::from_secs(5), || {
+            let running = self.processes();
+            for pid in &running {
+                let _ = signal::kill(Pid::from_raw(*pid), Signal::SIGKILL);
+            }
+            running.is_empty()
+        });
         let _ = signal::kill(Pid::from_raw(self.keeper_pid()), Signal::SIGKILL);
         let _ = self.keeper.wait();
         self.input = None;
