@@ -21,6 +21,7 @@ use crate::mcp::{Answer, CallControl, NoAnswer, ToolClient};
 use crate::model::{
     Call, CallId, CallState, Cause, Failure, Happening, Outcome, Progress, Stage, ToolCall,
 };
+use crate::stores::history::Record;
 use crate::stores::logs::Source;
 
 /// Progress of one call is reported no more often than this; the last one always is.
@@ -183,6 +184,9 @@ pub(super) async fn run(
     .await;
     let mut ended = Arc::unwrap_or_clone(call);
     ended.state = state;
+    if let (Some(history), Some(record)) = (&seat.core.history, Record::of(&ended)) {
+        history.append(record);
+    }
     Arc::new(ended)
 }
 

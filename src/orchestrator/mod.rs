@@ -37,6 +37,7 @@ use self::hub::Hub;
 use crate::config::Config;
 use crate::drivers::Drivers;
 use crate::model::{BackendInfo, Failure, Fleet, RunId};
+use crate::stores::history::History;
 use crate::stores::logs::LogStore;
 use crate::stores::results::ResultStore;
 
@@ -50,6 +51,8 @@ pub struct Setup {
     /// Labels everything that is created.
     pub run: RunId,
     pub results: ResultStore,
+    /// Where finished calls are recorded across runs, if anywhere.
+    pub history: Option<History>,
 }
 
 /// The running core. Dropping it kills what runs; [`Orchestrator::shutdown`] asks first.
@@ -66,6 +69,7 @@ pub fn start(setup: Setup) -> Orchestrator {
         drivers,
         run,
         results,
+        history,
     } = setup;
     let backends: Arc<[_]> = config
         .backends
@@ -87,6 +91,7 @@ pub fn start(setup: Setup) -> Orchestrator {
         run,
         logs: LogStore::default(),
         results,
+        history,
         reporter,
         calls: calls::Desk::default(),
         instances: parking_lot::RwLock::default(),
@@ -103,6 +108,7 @@ pub fn start(setup: Setup) -> Orchestrator {
         events: outlets.events,
         logs: core.logs.clone(),
         results: core.results.clone(),
+        history: core.history.clone(),
     };
     let router = Some(tokio::spawn(router::run(core.clone(), inbox)));
     Orchestrator {

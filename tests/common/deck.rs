@@ -10,6 +10,7 @@ use envdeck::model::{
     Transport,
 };
 use envdeck::orchestrator::{Handle, Orchestrator, Reply, Setup, start};
+use envdeck::stores::history::History;
 use envdeck::stores::results::ResultStore;
 use tokio::sync::broadcast;
 use tokio::task::JoinHandle;
@@ -66,6 +67,7 @@ impl Deck {
             drivers: Arc::new(FakeDrivers(world.clone())),
             run: RunId::new("test"),
             results: ResultStore::new(directory.path()),
+            history: Some(History::open(directory.path().join("history.jsonl")).unwrap()),
         });
         let handle = orchestrator.handle();
         Self {

@@ -50,6 +50,9 @@ async fn an_answer_is_stored_and_recorded_without_its_arguments() {
     assert!(!log.contains("hush"), "{log}");
     let instance = deck.instance(&id);
     assert_eq!((instance.calls, instance.errors, instance.latencies.len()), (1, 0, 1));
+    let records = deck.handle.history().unwrap().records();
+    let record = records.back().unwrap();
+    assert_eq!((&*record.tool, &*record.outcome, record.size), ("echo", "ok", *size));
 }
 
 #[tokio::test(start_paused = true)]
