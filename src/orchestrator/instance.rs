@@ -54,6 +54,8 @@ pub(super) struct Instance {
     pub(super) ready_since: Option<Instant>,
     pub(super) restarts: u32,
     retry_at: Instant,
+    /// What is known of what runs or ran.
+    facts: Arc<[(Arc<str>, Arc<str>)]>,
     /// Why it is where it is, for those whose calls are refused.
     pub(super) failure: Option<Failure>,
     /// What of it could not be taken down.
@@ -113,6 +115,7 @@ pub(super) async fn spawn(
         ready_since: None,
         restarts: 0,
         retry_at: Instant::now(),
+        facts: Arc::default(),
         failure: None,
         left_behind: None,
     };
@@ -251,11 +254,11 @@ impl Instance {
     }
 
     async fn start(&mut self) -> Input {
-        // Freed when the start is over, however it ends.
-        let _slot = self.slot.take();
+        let slot = self.slot.take();
         let deadline = Instant::now() + self.seat.backend.start_timeout;
         let began = Instant::now();
         self.failure = None;
+        self.ready_since = None;
         self.news = News::new();
         let why = not_ready(&self.seat, Phase::Starting, None);
         let life = self.life;
@@ -277,7 +280,10 @@ impl Instance {
                 }
             }
         };
+        // The next one may start while this one, if it failed, is still cleaned up.
+        drop(slot);
         self.seat.report_noise(self.news.take().noise).await;
+        self.learn_facts();
         match brought {
             Brought::Up(client) => {
                 self.client = Some(client);
@@ -366,6 +372,9 @@ impl Instance {
         };
         let failure = Failure::new(stage, Cause::Panic(said.to_owned()));
         let unanswered = self.flight.end(failure.clone()).await;
+        if self.life.phase == Phase::Starting {
+            self.learn_facts();
+        }
         self.record_death(failure, unanswered).await;
         // Not stopped politely: what panicked once may do so again, and dropping it kills it.
         self.client = None;
@@ -382,7 +391,7 @@ impl Instance {
             failure: failure.clone(),
             uptime: self.ready_since.take().map(|since| since.elapsed()),
             restarts: self.restarts,
-            facts: self.facts(),
+            facts: self.facts.clone(),
             in_flight,
             last_good: self.flight.last_good(),
             memory: self.flight.memory(),
@@ -396,12 +405,12 @@ impl Instance {
             .await;
     }
 
-    /// What is known of what ran, or of what was to run.
-    fn facts(&self) -> Arc<[(Arc<str>, Arc<str>)]> {
-        match &self.running {
+    /// What ran, or, where nothing did, what was to run.
+    fn learn_facts(&mut self) {
+        self.facts = match &self.running {
             Some(running) => running.facts().into(),
             None => Arc::new([("runs".into(), self.seat.info.summary.clone())]),
-        }
+        };
     }
 }
 

@@ -9,6 +9,7 @@ mod handle;
 mod health;
 mod hub;
 mod instance;
+mod journal;
 mod lifecycle;
 mod mailbox;
 mod news;

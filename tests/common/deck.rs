@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use envdeck::config::{Config, Origin};
 use envdeck::model::{
-    Ask, Backend, Call, CallId, Caller, Command, Failure, Fleet, HealthPolicy, Instance, InstanceId,
-    Limits, Mode, Notice, Outcome, Phase, RestartPolicy, RunId, Scope, SessionId, ToolCall,
-    Transport,
+    Ask, Backend, Call, CallId, Caller, Command, Failure, Fleet, HealthPolicy, Instance,
+    InstanceId, Limits, Mode, Notice, Outcome, Phase, RestartPolicy, RunId, Scope, SessionId,
+    ToolCall, Transport,
 };
 use envdeck::orchestrator::{Handle, Orchestrator, Reply, Setup, start};
 use envdeck::stores::history::History;
@@ -180,16 +180,11 @@ impl Deck {
     }
 }
 
-pub async fn wait_until(
-    handle: &Handle,
-    what: &str,
-    holds: impl Fn(&Fleet) -> bool,
-) -> Arc<Fleet> {
+pub async fn wait_until(handle: &Handle, what: &str, holds: impl Fn(&Fleet) -> bool) -> Arc<Fleet> {
     let mut fleet = handle.fleet();
-    match timeout(PATIENCE, fleet.wait_for(|fleet| holds(fleet))).await {
-        Ok(fleet) => fleet.expect("the orchestrator runs").clone(),
-        Err(_) => panic!("waited in vain: {what}\n{:#?}", handle.fleet().borrow()),
-    }
+    let found = timeout(PATIENCE, fleet.wait_for(|fleet| holds(fleet))).await;
+    let found = found.map(|fleet| fleet.expect("the orchestrator runs").clone());
+    found.unwrap_or_else(|_| panic!("waited in vain: {what}\n{:#?}", handle.fleet().borrow()))
 }
 
 /// The next notice that contains `text`.

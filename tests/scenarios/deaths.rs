@@ -1,8 +1,8 @@
 //! Instances that die, hang up, fall silent or panic: what is shown, and what happens next.
 
 use envdeck::model::{
-    Backend, Cause, Command, Event, Happening, HealthPolicy, InstanceId, Level, Outcome,
-    Phase, RestartPolicy, Stage,
+    Backend, Cause, Command, Event, Happening, HealthPolicy, InstanceId, Level, Outcome, Phase,
+    RestartPolicy, Stage,
 };
 use tokio::sync::broadcast::error::RecvError;
 
@@ -18,7 +18,10 @@ fn restarting(name: &str) -> Backend {
         ceiling: seconds(30),
         stable: seconds(60),
     };
-    Backend { restart, ..backend(name) }
+    Backend {
+        restart,
+        ..backend(name)
+    }
 }
 
 fn failure(outcome: Option<&Outcome>) -> String {
@@ -30,7 +33,10 @@ fn failure(outcome: Option<&Outcome>) -> String {
 
 #[tokio::test(start_paused = true)]
 async fn a_crash_ends_the_call_in_flight_with_the_exit_and_leaves_a_death_card() {
-    let chatty = Script { stderr: vec!["thread panicked"], ..Script::default() };
+    let chatty = Script {
+        stderr: vec!["thread panicked"],
+        ..Script::default()
+    };
     let deck = Deck::new(vec![backend("one")], &[("one", chatty)]);
     let mut notices = deck.handle.notices();
     let id = deck.open_one("one").await;
@@ -51,13 +57,33 @@ async fn a_crash_ends_the_call_in_flight_with_the_exit_and_leaves_a_death_card()
     assert_eq!(in_flight, ["hang", "crash"]);
     assert_eq!(&*card.last_good.as_ref().unwrap().tool, "echo");
     assert_eq!(&*card.facts[0].0, "command");
-    assert_eq!((instance.in_flight, instance.calls, instance.errors), (0, 3, 2));
-    assert!(instance.tools.as_ref().is_some_and(|tools| !tools.is_empty()), "tools survive");
-    assert!(deck.log(&id).contains("thread panicked"), "the log survives");
-    assert_eq!(notice(&mut notices, "died: run: exited with status 3").await.level, Level::Error);
+    assert_eq!(
+        (instance.in_flight, instance.calls, instance.errors),
+        (0, 3, 2)
+    );
+    assert!(
+        instance
+            .tools
+            .as_ref()
+            .is_some_and(|tools| !tools.is_empty()),
+        "tools survive"
+    );
+    assert!(
+        deck.log(&id).contains("thread panicked"),
+        "the log survives"
+    );
+    assert_eq!(
+        notice(&mut notices, "died: run: exited with status 3")
+            .await
+            .level,
+        Level::Error
+    );
     assert_eq!(deck.world.alive(), 0);
     let refused = deck.refusal(crate::deck::call(&id, "echo", "{}")).await;
-    assert!(refused.contains("is failed: run: exited with status 3"), "{refused}");
+    assert!(
+        refused.contains("is failed: run: exited with status 3"),
+        "{refused}"
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -65,7 +91,12 @@ async fn an_answer_given_just_before_the_end_is_an_answer() {
     let deck = Deck::new(vec![backend("one")], &[]);
     let id = deck.open_one("one").await;
     assert_eq!(deck.call(&id, "farewell", "{}").await.word(), "ok");
-    let card = deck.wait_for_phase(&id, Phase::Failed).await.death.clone().unwrap();
+    let card = deck
+        .wait_for_phase(&id, Phase::Failed)
+        .await
+        .death
+        .clone()
+        .unwrap();
     assert_eq!(card.failure.to_string(), "run: exited with status 0");
     assert!(card.in_flight.is_empty());
 }
@@ -80,7 +111,9 @@ async fn restarts_back_off_until_the_budget_is_used_up() {
         deck.world.crash(&id, 1);
         pauses.push(pause(&mut events, &id, attempt).await);
         let back = deck
-            .wait_for(&id, "it is back", |one| one.phase == Phase::Ready && one.restarts == attempt)
+            .wait_for(&id, "it is back", |one| {
+                one.phase == Phase::Ready && one.restarts == attempt
+            })
             .await;
         assert!(back.death.is_some(), "the card outlives the restart");
     }
@@ -106,7 +139,13 @@ async fn pause(
             Err(RecvError::Lagged(_)) => continue,
             Err(RecvError::Closed) => panic!("the orchestrator runs"),
         };
-        if let Happening::RetryAt { instance, attempt: number, of: 2, at } = &event.what {
+        if let Happening::RetryAt {
+            instance,
+            attempt: number,
+            of: 2,
+            at,
+        } = &event.what
+        {
             assert_eq!((instance, *number), (id, attempt));
             return at.duration_since(event.at).as_secs_f64();
         }
@@ -121,8 +160,10 @@ async fn stable_time_gives_the_budget_back() {
     for restarts in 1..=4 {
         tokio::time::sleep(seconds(61)).await;
         deck.world.crash(&id, 1);
-        deck.wait_for(&id, "it is back", |one| one.phase == Phase::Ready && one.restarts == restarts)
-            .await;
+        deck.wait_for(&id, "it is back", |one| {
+            one.phase == Phase::Ready && one.restarts == restarts
+        })
+        .await;
     }
 }
 
@@ -132,14 +173,25 @@ async fn a_restart_by_hand_works_after_giving_up_and_has_a_fresh_budget() {
     let id = deck.open_one("one").await;
     deck.world.crash(&id, 1);
     deck.wait_for_phase(&id, Phase::Failed).await;
-    assert!(deck.refusal(Command::Stop(id.clone())).await.contains("already failed"));
+    assert!(
+        deck.refusal(Command::Stop(id.clone()))
+            .await
+            .contains("already failed")
+    );
     deck.request(Command::Restart(id.clone())).await.unwrap();
     deck.wait_for_phase(&id, Phase::Ready).await;
-    assert!(deck.refusal(Command::Start(id.clone())).await.contains("already running"));
+    assert!(
+        deck.refusal(Command::Start(id.clone()))
+            .await
+            .contains("already running")
+    );
     assert_eq!(deck.call(&id, "echo", "{}").await.word(), "ok");
     // And of a running one.
     deck.request(Command::Restart(id.clone())).await.unwrap();
-    deck.wait_for(&id, "it is back", |one| one.phase == Phase::Ready && one.restarts == 2).await;
+    deck.wait_for(&id, "it is back", |one| {
+        one.phase == Phase::Ready && one.restarts == 2
+    })
+    .await;
     assert_eq!((deck.world.started(), deck.world.alive()), (3, 1));
 }
 
@@ -156,13 +208,27 @@ async fn a_connection_that_closes_is_a_death_and_the_process_is_stopped() {
 }
 
 fn probed(name: &str) -> Backend {
-    let health = HealthPolicy { interval: seconds(5), timeout: seconds(5), failures: 3 };
-    Backend { health, call_timeout: seconds(300), ..backend(name) }
+    let health = HealthPolicy {
+        interval: seconds(5),
+        timeout: seconds(5),
+        failures: 3,
+    };
+    Backend {
+        health,
+        call_timeout: seconds(300),
+        ..backend(name)
+    }
 }
 
 fn deaf() -> Script {
-    let server = Manners { deaf_to_pings: true, ..Manners::default() };
-    Script { server, ..Script::default() }
+    let server = Manners {
+        deaf_to_pings: true,
+        ..Manners::default()
+    };
+    Script {
+        server,
+        ..Script::default()
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -171,7 +237,10 @@ async fn unanswered_pings_of_an_idle_server_are_its_death() {
     let id = deck.open_one("one").await;
     let instance = deck.wait_for_phase(&id, Phase::Failed).await;
     let failure = &instance.death.as_ref().unwrap().failure;
-    assert!(matches!(&failure.cause, Cause::Deadline { what, .. } if what == "ping"), "{failure}");
+    assert!(
+        matches!(&failure.cause, Cause::Deadline { what, .. } if what == "ping"),
+        "{failure}"
+    );
     assert_eq!(instance.health.consecutive_failures, 3);
     assert_eq!(deck.world.alive(), 0);
 }
@@ -180,10 +249,17 @@ async fn unanswered_pings_of_an_idle_server_are_its_death() {
 async fn unanswered_pings_while_a_call_runs_do_not_kill() {
     let deck = Deck::new(vec![probed("one")], &[("one", deaf())]);
     let id = deck.open_one("one").await;
-    assert_eq!(deck.call(&id, "sleep", r#"{"ms":200000}"#).await.word(), "ok");
+    assert_eq!(
+        deck.call(&id, "sleep", r#"{"ms":200000}"#).await.word(),
+        "ok"
+    );
     let instance = deck.instance(&id);
     assert_eq!(instance.phase, Phase::Ready);
-    let unanswered = instance.health.probes.iter().filter(|probe| probe.result.is_err());
+    let unanswered = instance
+        .health
+        .probes
+        .iter()
+        .filter(|probe| probe.result.is_err());
     assert!(unanswered.count() > 3, "it was probed and did not answer");
     deck.wait_for_phase(&id, Phase::Failed).await;
 }
@@ -198,7 +274,13 @@ async fn answered_pings_and_samples_are_shown() {
             one.health.samples.len() >= 20 && one.health.probes.len() >= 3
         })
         .await;
-    assert!(instance.health.probes.iter().all(|probe| probe.result.is_ok() && probe.how == "ping"));
+    assert!(
+        instance
+            .health
+            .probes
+            .iter()
+            .all(|probe| probe.result.is_ok() && probe.how == "ping")
+    );
     // A sample a second while it is watched: many times more than probes.
     assert!(instance.health.samples.len() >= 4 * instance.health.probes.len());
     assert_eq!(instance.latest_sample().unwrap().memory, 1 << 20);
@@ -206,15 +288,35 @@ async fn answered_pings_and_samples_are_shown() {
 
 #[tokio::test(start_paused = true)]
 async fn a_panic_becomes_the_failure_of_one_instance() {
-    let script = |start| Script { start, ..Script::default() };
-    let scripts = [("panics", script(Start::Panics)), ("waits", script(Start::WaitPanics))];
-    let deck = Deck::new(vec![backend("panics"), backend("waits"), backend("fine")], &scripts);
+    let script = |start| Script {
+        start,
+        ..Script::default()
+    };
+    let scripts = [
+        ("panics", script(Start::Panics)),
+        ("waits", script(Start::WaitPanics)),
+    ];
+    let deck = Deck::new(
+        vec![backend("panics"), backend("waits"), backend("fine")],
+        &scripts,
+    );
     deck.open(&[("panics", 1), ("waits", 1), ("fine", 1)]).await;
     let fleet = deck.fleet();
-    let of = |name: &str| fleet.instances().find(|one| &*one.backend.name == name).unwrap();
+    let of = |name: &str| {
+        fleet
+            .instances()
+            .find(|one| &*one.backend.name == name)
+            .unwrap()
+    };
     let text = |name: &str| of(name).death.as_ref().unwrap().failure.to_string();
-    assert_eq!(text("panics"), "start: internal error: the driver lost its mind; please report it");
-    assert_eq!(text("waits"), "start: internal error: waiting went wrong; please report it");
+    assert_eq!(
+        text("panics"),
+        "start: internal error: the driver lost its mind; please report it"
+    );
+    assert_eq!(
+        text("waits"),
+        "start: internal error: waiting went wrong; please report it"
+    );
     assert_eq!(deck.call(&of("fine").id, "echo", "{}").await.word(), "ok");
     assert_eq!(deck.world.alive(), 1, "what panicked is killed");
     // It can be asked again, like any other that failed.
@@ -232,7 +334,9 @@ async fn garbage_on_stdout_is_counted_and_told_once() {
     for _ in 0..2 {
         deck.call(&id, "babble", r#"{"lines":5}"#).await;
     }
-    let instance = deck.wait_for(&id, "noise", |one| one.stdout_noise == 10).await;
+    let instance = deck
+        .wait_for(&id, "noise", |one| one.stdout_noise == 10)
+        .await;
     assert_eq!(instance.phase, Phase::Ready);
     notice(&mut notices, "the server writes to stdout: not JSON-RPC").await;
     deck.request(Command::Stop(id.clone())).await.unwrap();
@@ -249,7 +353,8 @@ async fn tools_are_listed_again_when_they_change_or_on_demand() {
     let tools = |one: &envdeck::model::Instance| one.tools.as_ref().map_or(0, |tools| tools.len());
     let before = tools(&deck.instance(&id));
     deck.call(&id, "grow", "{}").await;
-    deck.wait_for(&id, "one more tool", |one| tools(one) == before + 1).await;
+    deck.wait_for(&id, "one more tool", |one| tools(one) == before + 1)
+        .await;
     deck.request(Command::ListTools(id.clone())).await.unwrap();
     deck.request(Command::Stop(id.clone())).await.unwrap();
     let refused = deck.refusal(Command::ListTools(id)).await;
@@ -262,17 +367,34 @@ async fn reports_of_a_removed_instance_change_nothing() {
     deck.open(&[("one", 2)]).await;
     let id = deck.fleet().instances().next().unwrap().id.clone();
     deck.request(Command::Remove(id.clone())).await.unwrap();
-    let fleet = deck.wait_until("it is gone", |fleet| fleet.instance(&id).is_none()).await;
+    let fleet = deck
+        .wait_until("it is gone", |fleet| fleet.instance(&id).is_none())
+        .await;
     assert_eq!((fleet.instances().count(), deck.world.alive()), (1, 1));
     let mut copy = envdeck::model::Fleet::clone(&fleet);
     let late = [
-        Happening::PhaseChanged { instance: id.clone(), phase: Phase::Ready },
-        Happening::StdoutNoise { instance: id.clone(), lines: 3 },
-        Happening::InstanceRemoved { instance: id.clone() },
+        Happening::PhaseChanged {
+            instance: id.clone(),
+            phase: Phase::Ready,
+        },
+        Happening::StdoutNoise {
+            instance: id.clone(),
+            lines: 3,
+        },
+        Happening::InstanceRemoved {
+            instance: id.clone(),
+        },
     ];
     for what in late {
-        assert!(!copy.apply(&Event { at: jiff::Timestamp::now(), what }));
+        assert!(!copy.apply(&Event {
+            at: jiff::Timestamp::now(),
+            what
+        }));
     }
     assert_eq!(copy.revision, fleet.revision);
-    assert!(deck.refusal(Command::Restart(id)).await.contains("there is no instance"));
+    assert!(
+        deck.refusal(Command::Restart(id))
+            .await
+            .contains("there is no instance")
+    );
 }

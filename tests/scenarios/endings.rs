@@ -10,11 +10,17 @@ use crate::deck::{Deck, backend, call, open, seconds};
 use crate::fake::Script;
 
 fn stubborn() -> Script {
-    Script { stubborn: true, ..Script::default() }
+    Script {
+        stubborn: true,
+        ..Script::default()
+    }
 }
 
 fn slow() -> Script {
-    Script { start_delay: seconds(20), ..Script::default() }
+    Script {
+        start_delay: seconds(20),
+        ..Script::default()
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -31,8 +37,14 @@ async fn closing_a_session_ends_its_calls_and_its_instances_in_parallel() {
     let fleet = deck.fleet();
     assert!(fleet.sessions.is_empty());
     let ended = fleet.calls[&hanging].outcome().unwrap();
-    assert!(matches!(ended, Outcome::Failed(why) if why.to_string() == "call: the instance was stopped"));
-    assert!(deck.refusal(Command::CloseSession(session)).await.contains("there is no session"));
+    assert!(
+        matches!(ended, Outcome::Failed(why) if why.to_string() == "call: the instance was stopped")
+    );
+    assert!(
+        deck.refusal(Command::CloseSession(session))
+            .await
+            .contains("there is no session")
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -50,7 +62,10 @@ async fn closing_while_starting_leaves_nothing() {
     assert!(deck.close(session).await.is_empty());
     assert!(began.elapsed() < seconds(1), "{:?}", began.elapsed());
     let refused = opening.await.unwrap().unwrap_err().to_string();
-    assert!(refused.contains("closed while it was starting"), "{refused}");
+    assert!(
+        refused.contains("closed while it was starting"),
+        "{refused}"
+    );
     assert_eq!((deck.world.alive(), deck.world.most_starting()), (0, 8));
     // The start slots are free again.
     deck.world.script("slow", Script::default());
@@ -70,8 +85,15 @@ async fn closing_names_what_could_not_be_stopped() {
     let texts: Vec<_> = failures.iter().map(ToString::to_string).collect();
     assert_eq!(texts.len(), 1);
     assert!(texts[0].starts_with("stop: stubborn "), "{texts:?}");
-    assert!(texts[0].contains("no answer to stop within 7s"), "{texts:?}");
-    assert_eq!(deck.world.alive(), 0, "what is given up is dropped, and so killed");
+    assert!(
+        texts[0].contains("no answer to stop within 7s"),
+        "{texts:?}"
+    );
+    assert_eq!(
+        deck.world.alive(),
+        0,
+        "what is given up is dropped, and so killed"
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -80,13 +102,22 @@ async fn an_instance_that_cannot_be_stopped_is_not_forgotten_by_a_removal() {
     let id = deck.open_one("stubborn").await;
     deck.request(Command::Remove(id.clone())).await.unwrap();
     let stopping = deck.wait_for_phase(&id, Phase::Stopping).await;
-    assert!(deck.refusal(Command::Restart(id.clone())).await.contains("is being removed"));
-    assert!(deck.refusal(call(&id, "echo", "{}")).await.contains("is stopping"));
+    assert!(
+        deck.refusal(Command::Restart(id.clone()))
+            .await
+            .contains("is being removed")
+    );
+    assert!(
+        deck.refusal(call(&id, "echo", "{}"))
+            .await
+            .contains("is stopping")
+    );
     assert!(stopping.death.is_none());
     let failed = deck.wait_for_phase(&id, Phase::Failed).await;
     assert!(failed.death.is_some());
     deck.request(Command::Remove(id.clone())).await.unwrap();
-    deck.wait_until("it is gone", |fleet| fleet.instance(&id).is_none()).await;
+    deck.wait_until("it is gone", |fleet| fleet.instance(&id).is_none())
+        .await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -97,7 +128,11 @@ async fn what_is_stopped_can_be_started_again() {
         deck.request(Command::Stop(id.clone())).await.unwrap();
         deck.wait_for_phase(&id, Phase::Stopped).await;
         assert_eq!(deck.world.alive(), 0);
-        assert!(deck.refusal(Command::Stop(id.clone())).await.contains("already stopped"));
+        assert!(
+            deck.refusal(Command::Stop(id.clone()))
+                .await
+                .contains("already stopped")
+        );
         deck.request(Command::Start(id.clone())).await.unwrap();
         let ready = deck.wait_for_phase(&id, Phase::Ready).await;
         assert_eq!(ready.restarts, restarts);
@@ -105,20 +140,33 @@ async fn what_is_stopped_can_be_started_again() {
     // Asked to restart while it stops: it comes back.
     deck.request(Command::Stop(id.clone())).await.unwrap();
     deck.request(Command::Start(id.clone())).await.unwrap();
-    deck.wait_for(&id, "it is back", |one| one.phase == Phase::Ready && one.restarts == 3).await;
+    deck.wait_for(&id, "it is back", |one| {
+        one.phase == Phase::Ready && one.restarts == 3
+    })
+    .await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_shutdown_takes_everything_down_and_counts_along() {
-    let shared = Backend { scope: envdeck::model::Scope::SharedGlobal, ..backend("shared") };
-    let deck = Deck::new(vec![shared, backend("one"), backend("slow")], &[("slow", slow())]);
+    let shared = Backend {
+        scope: envdeck::model::Scope::SharedGlobal,
+        ..backend("shared")
+    };
+    let deck = Deck::new(
+        vec![shared, backend("one"), backend("slow")],
+        &[("slow", slow())],
+    );
     deck.open(&[("shared", 1), ("one", 3)]).await;
     let opening = deck.asking(open(&[("slow", 2)]));
-    deck.wait_until("six exist", |fleet| fleet.instances().count() == 6).await;
+    deck.wait_until("six exist", |fleet| fleet.instances().count() == 6)
+        .await;
     let (handle, world) = (deck.handle.clone(), deck.world.clone());
     let mut seen = vec![];
     let began = Instant::now();
-    let failures = deck.orchestrator.shutdown(|progress| seen.push(progress), pending()).await;
+    let failures = deck
+        .orchestrator
+        .shutdown(|progress| seen.push(progress), pending())
+        .await;
     assert!(failures.is_empty(), "{failures:?}");
     assert!(began.elapsed() < seconds(1), "{:?}", began.elapsed());
     assert_eq!(world.alive(), 0);
@@ -151,7 +199,11 @@ async fn a_second_signal_kills_at_once_and_says_so() {
     let failures = deck.orchestrator.shutdown(|_| {}, sleep(seconds(1))).await;
     assert_eq!(began.elapsed().as_secs(), 1);
     assert_eq!(failures.len(), 3);
-    assert!(failures[0].to_string().contains("killed at once on demand"), "{}", failures[0]);
+    assert!(
+        failures[0].to_string().contains("killed at once on demand"),
+        "{}",
+        failures[0]
+    );
     assert_eq!(world.alive(), 0);
 }
 
@@ -171,7 +223,8 @@ async fn dropping_the_orchestrator_kills_what_runs() {
     let deck = Deck::new(vec![backend("one"), backend("slow")], &[("slow", slow())]);
     deck.open(&[("one", 3)]).await;
     deck.handle.send(open(&[("slow", 1)])).unwrap();
-    deck.wait_until("four exist", |fleet| fleet.instances().count() == 4).await;
+    deck.wait_until("four exist", |fleet| fleet.instances().count() == 4)
+        .await;
     let world = deck.world.clone();
     drop(deck);
     let limit = Instant::now() + seconds(1);
