@@ -11,8 +11,8 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::calls::Desk;
 use super::deadline::timestamp;
+use super::desk::Desk;
 use super::handle::Reply;
 use super::hub::Reporter;
 use super::mailbox::Mail;

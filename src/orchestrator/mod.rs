@@ -4,6 +4,8 @@ mod backoff;
 mod calls;
 mod core;
 mod deadline;
+mod death;
+mod desk;
 mod flight;
 mod handle;
 mod health;
@@ -94,7 +96,7 @@ pub fn start(setup: Setup) -> Orchestrator {
         results,
         history,
         reporter,
-        calls: calls::Desk::default(),
+        calls: desk::Desk::default(),
         instances: parking_lot::RwLock::default(),
         sessions: parking_lot::Mutex::default(),
         population: watch::Sender::new(0),
