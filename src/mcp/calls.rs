@@ -132,8 +132,9 @@ impl<'a> Running<'a> {
 
     fn too_late(&self, at: Instant) -> NoAnswer {
         let after = at.saturating_duration_since(self.started);
-        // Whole milliseconds: more digits only tell how the clock ticks.
-        let after = Duration::from_millis(u64::try_from(after.as_millis()).unwrap_or(u64::MAX));
+        // To a hundredth of a second: what is lost between setting a deadline and sending is not news.
+        let hundredths = (after.as_millis() + 5) / 10;
+        let after = Duration::from_millis(u64::try_from(hundredths * 10).unwrap_or(u64::MAX));
         failed(Cause::Deadline {
             what: "tools/call".into(),
             after,

@@ -1,5 +1,6 @@
 //! What arrives: replies to their callers, notifications to where they belong, the rest to the log.
 
+use std::ops::AddAssign;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -8,8 +9,9 @@ use serde_json::value::RawValue;
 use tokio::io::AsyncRead;
 
 use super::connection::Link;
+use super::cut::{self, Cut};
 use super::stdio::{Line, Lines};
-use super::wire::{self, Cut, Message, Reply};
+use super::wire::{self, Message, Reply};
 use super::{ServerNews, questions};
 use crate::model::{Cause, Progress};
 use crate::stores::lines::MAX_LINE;
@@ -19,13 +21,18 @@ use crate::stores::logs::{Severity, Source};
 const LARGE: usize = 1 << 20;
 
 /// News of one read, told at once: a flood of lines is not a flood of news.
-#[derive(Default)]
+#[derive(Clone, Copy, Default)]
 struct Noted {
     noise: u64,
     tools_changed: bool,
 }
 
 impl Noted {
+    const NOISE: Self = Self {
+        noise: 1,
+        tools_changed: false,
+    };
+
     fn tell(self, news: &(dyn Fn(ServerNews) + Send + Sync)) {
         if self.noise > 0 {
             news(ServerNews::StdoutNoise(self.noise));
@@ -33,6 +40,13 @@ impl Noted {
         if self.tools_changed {
             news(ServerNews::ToolsChanged);
         }
+    }
+}
+
+impl AddAssign for Noted {
+    fn add_assign(&mut self, other: Self) {
+        self.noise += other.noise;
+        self.tools_changed |= other.tools_changed;
     }
 }
 
@@ -64,39 +78,35 @@ pub(super) async fn read_messages<R: AsyncRead + Unpin>(link: Arc<Link>, mut lin
         }
         let mut noted = Noted::default();
         while let Some(line) = lines.take() {
-            hear(link, line, &mut noted).await;
+            noted += hear(link, line).await;
         }
         noted.tell(&*link.news);
     }
     if let Some(line) = lines.rest() {
-        let mut noted = Noted::default();
-        hear(link, line, &mut noted).await;
-        noted.tell(&*link.news);
+        hear(link, line).await.tell(&*link.news);
     }
 }
 
-async fn hear(link: &Arc<Link>, line: Line, noted: &mut Noted) {
-    match line {
-        Line::Whole(line) if line.len() > LARGE => {
+async fn hear(link: &Arc<Link>, heard: Line) -> Noted {
+    match heard {
+        Line::Whole(bytes) if bytes.len() > LARGE => {
             let link = link.clone();
-            let heard = tokio::task::spawn_blocking(move || link.hear_line(&line)).await;
-            // It can only fail by a panic, which ends this task as it would have here.
-            let heard = heard.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()));
-            noted.add(heard);
+            let heard = tokio::task::spawn_blocking(move || link.hear_line(&bytes)).await;
+            match heard.map_err(tokio::task::JoinError::try_into_panic) {
+                Ok(noted) => noted,
+                // A panic ends this task as it would have here.
+                Err(Ok(panic)) => std::panic::resume_unwind(panic),
+                // The runtime is going down.
+                Err(Err(_)) => Noted::default(),
+            }
         }
-        Line::Whole(line) => noted.add(link.hear_line(&line)),
-        Line::TooLong { size, head, tail } => noted.add(link.hear_cut(size, &head, &tail)),
-        Line::Half(line) => {
+        Line::Whole(bytes) => link.hear_line(&bytes),
+        Line::TooLong { size, head, tail } => link.hear_cut(size, &head, &tail),
+        // The last message may come without its line break.
+        Line::Half(bytes) => link.hear_messages(&trimmed(&bytes)).unwrap_or_else(|| {
             link.remark("the output ended in the middle of this message:");
-            link.noise(&line);
-        }
-    }
-}
-
-impl Noted {
-    fn add(&mut self, other: Noted) {
-        self.noise += other.noise;
-        self.tools_changed |= other.tools_changed;
+            link.noise(&bytes)
+        }),
     }
 }
 
@@ -119,11 +129,7 @@ impl Link {
                 return noted;
             }
         }
-        self.noise(&line);
-        Noted {
-            noise: 1,
-            ..Noted::default()
-        }
+        self.noise(&line)
     }
 
     /// `None` if the line is not JSON-RPC.
@@ -222,14 +228,8 @@ impl Link {
 
     fn hear_cut(&self, size: u64, head: &[u8], tail: &[u8]) -> Noted {
         let limit = self.limit as u64;
-        let id = match wire::cut_message(head, tail) {
-            Cut::NotJson => {
-                self.noise(head);
-                return Noted {
-                    noise: 1,
-                    ..Noted::default()
-                };
-            }
+        let id = match cut::cut_message(head, tail) {
+            Cut::NotJson => return self.noise(head),
             Cut::Reply(id) => id.or_else(|| self.only_waiting()),
             Cut::Other => None,
         };
@@ -246,11 +246,12 @@ impl Link {
     }
 
     /// Stdout of a stdio server belongs to the protocol; what else is there is shown.
-    fn noise(&self, line: &[u8]) {
+    fn noise(&self, line: &[u8]) -> Noted {
         // The store cuts lines at its own limit; the slack lets it see that it has to.
         let line = &line[..line.len().min(2 * MAX_LINE)];
         self.log
             .line(Source::Stdout, &String::from_utf8_lossy(line));
+        Noted::NOISE
     }
 
     fn remark(&self, text: &str) {

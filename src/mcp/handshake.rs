@@ -117,13 +117,14 @@ async fn discover(link: &Arc<Link>) -> Result<ServerInfo, Cause> {
             data,
         }) => {
             let offered = supported(data.as_deref());
-            return Err(match offered.is_empty() {
-                true => Cause::Rpc {
+            return Err(if offered.is_empty() {
+                Cause::Rpc {
                     code,
                     message,
                     data,
-                },
-                false => version_conflict(&offered.join(", ")),
+                }
+            } else {
+                version_conflict(&offered.join(", "))
             });
         }
         reply => read("server/discover", reply)?,

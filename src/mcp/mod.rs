@@ -12,6 +12,7 @@
 
 mod calls;
 mod connection;
+mod cut;
 mod dispatch;
 mod handshake;
 mod questions;

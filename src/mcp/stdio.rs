@@ -148,3 +148,97 @@ pub(super) async fn write_frames(
     // Closing its stdin is how a stdio server is asked to end.
     write.shutdown().await
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)] // tests may
+mod tests {
+    use std::collections::VecDeque;
+    use std::pin::Pin;
+    use std::task::{Context, Poll};
+
+    use proptest::prelude::*;
+    use tokio::io::ReadBuf;
+
+    use super::*;
+
+    /// Gives one chunk a read.
+    struct Chunks(VecDeque<Vec<u8>>);
+
+    impl AsyncRead for Chunks {
+        fn poll_read(
+            mut self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+            buffer: &mut ReadBuf<'_>,
+        ) -> Poll<std::io::Result<()>> {
+            if let Some(mut chunk) = self.0.pop_front() {
+                let rest = chunk.split_off(chunk.len().min(buffer.remaining()));
+                buffer.put_slice(&chunk);
+                if !rest.is_empty() {
+                    self.0.push_front(rest);
+                }
+            }
+            Poll::Ready(Ok(()))
+        }
+    }
+
+    /// What a line comes out as, told by its bytes alone.
+    fn expected(line: &[u8], limit: usize, last: bool) -> String {
+        if line.len() > limit {
+            let tail = &line[line.len().saturating_sub(TAIL)..];
+            return format!("too long {} {tail:?}", line.len());
+        }
+        format!("{} {line:?}", if last { "half" } else { "whole" })
+    }
+
+    fn seen(line: Line) -> String {
+        match line {
+            Line::Whole(bytes) => format!("whole {:?}", &bytes[..]),
+            Line::Half(bytes) => format!("half {:?}", &bytes[..]),
+            Line::TooLong { size, head, tail } => {
+                assert!(!head.is_empty() && head.len() <= HEAD);
+                format!("too long {size} {tail:?}")
+            }
+        }
+    }
+
+    async fn read_all(stream: &[u8], sizes: &[usize], limit: usize) -> Vec<String> {
+        let mut chunks = VecDeque::new();
+        let (mut rest, mut sizes) = (stream, sizes.iter().cycle());
+        while !rest.is_empty() {
+            let (chunk, after) = rest.split_at(rest.len().min(*sizes.next().unwrap()));
+            chunks.push_back(chunk.to_vec());
+            rest = after;
+        }
+        let mut lines = Lines::new(Chunks(chunks), limit);
+        let mut all = Vec::new();
+        while lines.fill().await.unwrap() > 0 {
+            while let Some(line) = lines.take() {
+                all.push(seen(line));
+            }
+        }
+        all.extend(lines.rest().map(seen));
+        all
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+
+        #[test]
+        fn lines_do_not_depend_on_how_the_bytes_arrive(
+            lengths in proptest::collection::vec(prop_oneof![4 => 0..300_usize, 1 => 60_000..150_000_usize], 1..12),
+            sizes in proptest::collection::vec(prop_oneof![1..50_usize, 1_000..200_000_usize], 1..8),
+            limit in prop_oneof![Just(100_usize), Just(100_000)],
+        ) {
+            // Each line is told from the others by its bytes; the last one has no line break.
+            let lines: Vec<Vec<u8>> = lengths.iter().zip(b'a'..).map(|(n, byte)| vec![byte; *n]).collect();
+            let (last, whole) = lines.split_last().unwrap();
+            let mut right: Vec<_> = whole.iter().map(|line| expected(line, limit, false)).collect();
+            if !last.is_empty() {
+                right.push(expected(last, limit, true));
+            }
+            let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+            let read = runtime.block_on(read_all(&lines.join(&b'\n'), &sizes, limit));
+            prop_assert!(read == right);
+        }
+    }
+}

@@ -1,12 +1,9 @@
 //! JSON-RPC as text: what a message says without building its payload, and the frames we send.
 
 use std::borrow::Cow;
-use std::cell::Cell;
-use std::fmt;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use serde::de::{IgnoredAny, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -15,6 +12,9 @@ use crate::model::Cause;
 
 /// JSON-RPC 2.0, section 5.1.
 pub(super) const METHOD_NOT_FOUND: i64 = -32601;
+
+/// Characters kept of an error's message and of its data: it is a reason, not a result.
+const MAX_REASON: usize = 16 << 10;
 
 /// A message from the server; everything borrows from its line but a payload, which shares it.
 #[derive(Debug)]
@@ -157,70 +157,9 @@ fn rpc_error(raw: &RawValue) -> Cause {
             .code
             .and_then(|code| code.get().parse().ok())
             .unwrap_or_default(),
-        message: text_or_json(error.message.unwrap_or(raw)).into_owned(),
-        data: error.data.map(|data| data.get().into()),
+        message: excerpt(&text_or_json(error.message.unwrap_or(raw)), MAX_REASON).to_string(),
+        data: error.data.map(|data| excerpt(data.get(), MAX_REASON)),
     }
-}
-
-/// What a message is of which only the first and the last bytes were kept.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) enum Cut {
-    Reply(Option<u64>),
-    /// A request or notification of the server.
-    Other,
-    NotJson,
-}
-
-pub(super) fn cut_message(head: &[u8], tail: &[u8]) -> Cut {
-    if head.trim_ascii_start().first() != Some(&b'{') {
-        return Cut::NotJson;
-    }
-    let seen = Seen::default();
-    // The text is cut, so this ends in an error; what was seen before it counts.
-    let _ = serde_json::Deserializer::from_slice(head).deserialize_map(&seen);
-    if seen.method.get() {
-        return Cut::Other;
-    }
-    // Many servers write `id` last.
-    Cut::Reply(seen.id.get().or_else(|| id_in_tail(tail)))
-}
-
-/// The keys of a message as far as it was read.
-#[derive(Default)]
-struct Seen {
-    id: Cell<Option<u64>>,
-    method: Cell<bool>,
-}
-
-impl<'de> Visitor<'de> for &Seen {
-    type Value = ();
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an object")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
-        while let Some(Text(key)) = map.next_key()? {
-            match key.as_ref() {
-                "id" => self.id.set(our_id(map.next_value()?)),
-                "method" => {
-                    self.method.set(true);
-                    map.next_value::<IgnoredAny>()?;
-                }
-                _ => {
-                    map.next_value::<IgnoredAny>()?;
-                }
-            }
-        }
-        Ok(())
-    }
-}
-
-fn id_in_tail(tail: &[u8]) -> Option<u64> {
-    let tail = String::from_utf8_lossy(tail);
-    let (_, after) = tail.rsplit_once("\"id\"")?;
-    let value = after.trim().strip_prefix(':')?.strip_suffix('}')?;
-    our_id(serde_json::from_str(value).ok()?)
 }
 
 /// A request as one line of text, without the line break.

@@ -27,7 +27,7 @@ async fn garbage_goes_to_the_log_and_the_session_goes_on() {
     assert_eq!(call.answer().await["content"][0]["text"], "ok");
     let mut noise = 0;
     while noise < 6 {
-        match desk.news.recv().await.unwrap() {
+        match desk.news().await {
             ServerNews::StdoutNoise(lines) => noise += lines,
             other @ ServerNews::ToolsChanged => panic!("{other:?}"),
         }
@@ -117,6 +117,19 @@ async fn half_a_message_and_the_end_fail_the_call_and_show_the_half() {
 }
 
 #[tokio::test]
+async fn a_last_message_without_a_line_break_counts() {
+    let (client, mut peer, _desk) = connected().await;
+    let call = RunningCall::start(&client, "bye", "{}");
+    let (id, _) = peer.request("tools/call").await;
+    peer.raw(format!(
+        "{{\"jsonrpc\":\"2.0\",\"id\":{id},\"result\":{{}}}}"
+    ))
+    .await;
+    drop(peer);
+    assert_eq!(call.end().await.unwrap().raw, "{}");
+}
+
+#[tokio::test]
 async fn ids_sent_back_as_text_and_batches_are_understood() {
     let (client, mut peer, _desk) = connected().await;
     let (a, b) = (
@@ -174,8 +187,5 @@ async fn a_changed_tool_list_is_news() {
     let (_client, mut peer, mut desk) = connected().await;
     peer.notify("notifications/tools/list_changed", json!({}))
         .await;
-    assert!(matches!(
-        desk.news.recv().await.unwrap(),
-        ServerNews::ToolsChanged
-    ));
+    assert!(matches!(desk.news().await, ServerNews::ToolsChanged));
 }

@@ -42,6 +42,13 @@ impl Peer {
             .expect("the client closed the pipe")
     }
 
+    /// What was read of the client but not used, and the pipe.
+    pub fn into_parts(self) -> (Vec<u8>, DuplexStream) {
+        let read = self.lines.into_inner();
+        let unused = read.buffer().to_vec();
+        (unused, read.into_inner().unsplit(self.write))
+    }
+
     /// Whether the client says no more.
     pub async fn end_of_input(&mut self) -> bool {
         timeout(PATIENCE, self.lines.next_line())
@@ -112,7 +119,7 @@ pub fn initialized(version: &str) -> Value {
 pub struct Desk {
     logs: LogStore,
     instance: InstanceId,
-    pub news: mpsc::UnboundedReceiver<ServerNews>,
+    news: mpsc::UnboundedReceiver<ServerNews>,
     news_tx: mpsc::UnboundedSender<ServerNews>,
 }
 
@@ -147,6 +154,14 @@ impl Desk {
         ToolClient::connect(endpoint, how).await
     }
 
+    /// The next news.
+    pub async fn news(&mut self) -> ServerNews {
+        timeout(PATIENCE, self.news.recv())
+            .await
+            .expect("no news")
+            .unwrap()
+    }
+
     /// All lines of this source, in order.
     pub fn log(&self, source: Source) -> Vec<String> {
         let lines = self.logs.tail(&self.instance, usize::MAX).lines;
@@ -177,7 +192,7 @@ pub struct RunningCall {
     task: tokio::task::JoinHandle<Result<Answer, NoAnswer>>,
     pub cancel: CancellationToken,
     pub deadline: watch::Sender<Instant>,
-    pub progress: mpsc::UnboundedReceiver<Progress>,
+    progress: mpsc::UnboundedReceiver<Progress>,
 }
 
 impl RunningCall {
@@ -198,6 +213,19 @@ impl RunningCall {
             deadline,
             progress,
         }
+    }
+
+    /// The next progress.
+    pub async fn progress(&mut self) -> Progress {
+        timeout(PATIENCE, self.progress.recv())
+            .await
+            .expect("no progress")
+            .unwrap()
+    }
+
+    /// Whether all progress was looked at.
+    pub fn no_more_progress(&mut self) -> bool {
+        self.progress.try_recv().is_err()
     }
 
     pub async fn end(self) -> Result<Answer, NoAnswer> {
