@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use envdeck::config::{Config, Origin};
+use envdeck::drivers::{Drivers, Installed};
 use envdeck::model::{
     Ask, Backend, Call, CallId, Caller, Command, Failure, Fleet, HealthPolicy, Instance,
     InstanceId, Limits, Mode, Notice, Outcome, Phase, RestartPolicy, RunId, Scope, SessionId,
@@ -18,7 +19,7 @@ use tokio::time::timeout;
 
 use super::fake::{FakeDrivers, Script, World};
 
-/// Nothing in a scenario takes this long, in paused time, unless it hangs.
+/// Nothing in a scenario takes this long, in paused time, unless it hangs; in real time, a test runner gives up first.
 const PATIENCE: Duration = Duration::from_secs(3600);
 
 pub fn backend(name: &str) -> Backend {
@@ -55,6 +56,26 @@ impl Deck {
         for (backend, script) in scripts {
             world.script(backend, script.clone());
         }
+        Self::driven(
+            backends,
+            Arc::new(FakeDrivers(world.clone())),
+            world,
+            limits,
+        )
+    }
+
+    /// With the drivers of the real program, in a runtime of several threads.
+    pub fn real(backends: Vec<Backend>) -> Self {
+        let drivers = Arc::new(Installed::new());
+        Self::driven(backends, drivers, Arc::default(), Limits::default())
+    }
+
+    fn driven(
+        backends: Vec<Backend>,
+        drivers: Arc<dyn Drivers>,
+        world: Arc<World>,
+        limits: Limits,
+    ) -> Self {
         let config = Config {
             origin: Origin::Demo,
             backends: backends.into_iter().map(Arc::new).collect(),
@@ -64,7 +85,7 @@ impl Deck {
         let directory = tempfile::tempdir().unwrap();
         let orchestrator = start(Setup {
             config: Arc::new(config),
-            drivers: Arc::new(FakeDrivers(world.clone())),
+            drivers,
             run: RunId::new("test"),
             results: ResultStore::new(directory.path()),
             history: Some(History::open(directory.path().join("history.jsonl")).unwrap()),
