@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 use tokio::time::{Instant, sleep_until};
 
-use super::notices;
+use super::{journal, notices};
 use crate::model::{Event, Fleet, Happening, Notice};
 
 /// Events that may wait for the hub; then those who report them wait.
@@ -135,7 +135,7 @@ impl Hub {
     }
 
     fn reduce(&mut self, event: Event) {
-        journal(&event);
+        journal::write(&event);
         if Arc::make_mut(&mut self.fleet).apply(&event) {
             if let Some(notice) = notices::worth_telling(&self.fleet, &event) {
                 let _ = self.notices.send(notice);
@@ -166,55 +166,66 @@ impl Hub {
     }
 }
 
-/// One line per event: who and how much, never what was said.
-fn journal(event: &Event) {
-    if !tracing::enabled!(tracing::Level::DEBUG) {
-        return;
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Caller, SessionId};
+
+    fn opened(number: u32) -> Happening {
+        let session = SessionId::new(number.to_string());
+        Happening::SessionOpened {
+            session,
+            caller: Caller::Operator,
+        }
     }
-    let what = &event.what;
-    let call = what.call().map(|call| call.0);
-    let (session, instance) = (
-        what.session().map(tracing::field::display),
-        what.instance().map(tracing::field::display),
-    );
-    match what {
-        Happening::PhaseChanged { phase, .. } => {
-            tracing::debug!(instance, %phase, "phase-changed");
+
+    #[tokio::test(start_paused = true)]
+    async fn the_first_change_is_published_at_once_and_a_flood_once_a_frame() {
+        let (hub, reporter, mut outlets) = Hub::new(Fleet::default());
+        tokio::spawn(hub.run());
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        let began = Instant::now();
+        reporter.report(opened(0)).await;
+        outlets.fleet.changed().await.expect("the hub runs");
+        assert_eq!(began.elapsed(), Duration::ZERO);
+        let flood = tokio::spawn(async move {
+            for number in 1..=1_000 {
+                reporter.report(opened(number)).await;
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        });
+        let mut snapshots = 0;
+        while outlets.fleet.borrow_and_update().sessions.len() <= 1_000 {
+            outlets.fleet.changed().await.expect("the hub runs");
+            snapshots += 1;
         }
-        Happening::Step { step, .. } => tracing::debug!(instance, %step, "step"),
-        Happening::RetryAt { attempt, of, .. } => {
-            tracing::debug!(instance, attempt, of, "retry-at")
+        flood.await.expect("it does not panic");
+        assert!(
+            (50..=64).contains(&snapshots),
+            "{snapshots} snapshots in a second"
+        );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_flush_resolves_when_everything_before_it_is_published() {
+        let (hub, reporter, outlets) = Hub::new(Fleet::default());
+        tokio::spawn(hub.run());
+        for number in 0..100 {
+            reporter.report(opened(number)).await;
+            reporter.flush().await;
+            assert_eq!(outlets.fleet.borrow().sessions.len(), number as usize + 1);
         }
-        Happening::ToolsListed { tools, .. } => {
-            tracing::debug!(instance, tools = tools.len(), "tools-listed");
+    }
+
+    #[tokio::test]
+    async fn the_hub_ends_with_its_last_reporter_and_publishes_everything() {
+        let (hub, reporter, outlets) = Hub::new(Fleet::default());
+        let hub = tokio::spawn(hub.run());
+        for number in 0..500 {
+            reporter.report(opened(number)).await;
         }
-        Happening::StdoutNoise { lines, .. } => tracing::debug!(instance, lines, "stdout-noise"),
-        Happening::CallStarted { call: started } => {
-            tracing::debug!(
-                instance,
-                call,
-                bytes = started.arguments.len(),
-                "call-started"
-            );
-        }
-        Happening::CallEnded {
-            state:
-                crate::model::CallState::Ended {
-                    outcome,
-                    took,
-                    size,
-                    ..
-                },
-            ..
-        } => {
-            tracing::debug!(
-                call,
-                outcome = outcome.word(),
-                ?took,
-                bytes = size,
-                "call-ended"
-            );
-        }
-        other => tracing::debug!(session, instance, call, "{}", other.name()),
+        drop(reporter);
+        hub.await.expect("it ends");
+        assert_eq!(outlets.fleet.borrow().sessions.len(), 500);
     }
 }

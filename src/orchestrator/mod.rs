@@ -4,11 +4,14 @@ mod backoff;
 mod calls;
 mod core;
 mod deadline;
+mod death;
+mod desk;
 mod flight;
 mod handle;
 mod health;
 mod hub;
 mod instance;
+mod journal;
 mod lifecycle;
 mod mailbox;
 mod news;
@@ -37,6 +40,7 @@ use self::hub::Hub;
 use crate::config::Config;
 use crate::drivers::Drivers;
 use crate::model::{BackendInfo, Failure, Fleet, RunId};
+use crate::stores::history::History;
 use crate::stores::logs::LogStore;
 use crate::stores::results::ResultStore;
 
@@ -50,6 +54,8 @@ pub struct Setup {
     /// Labels everything that is created.
     pub run: RunId,
     pub results: ResultStore,
+    /// Where finished calls are recorded across runs, if anywhere.
+    pub history: Option<History>,
 }
 
 /// The running core. Dropping it kills what runs; [`Orchestrator::shutdown`] asks first.
@@ -66,6 +72,7 @@ pub fn start(setup: Setup) -> Orchestrator {
         drivers,
         run,
         results,
+        history,
     } = setup;
     let backends: Arc<[_]> = config
         .backends
@@ -87,8 +94,9 @@ pub fn start(setup: Setup) -> Orchestrator {
         run,
         logs: LogStore::default(),
         results,
+        history,
         reporter,
-        calls: calls::Desk::default(),
+        calls: desk::Desk::default(),
         instances: parking_lot::RwLock::default(),
         sessions: parking_lot::Mutex::default(),
         population: watch::Sender::new(0),
@@ -103,6 +111,7 @@ pub fn start(setup: Setup) -> Orchestrator {
         events: outlets.events,
         logs: core.logs.clone(),
         results: core.results.clone(),
+        history: core.history.clone(),
     };
     let router = Some(tokio::spawn(router::run(core.clone(), inbox)));
     Orchestrator {
