@@ -90,7 +90,9 @@ impl Palette {
     /// What was typed as a command, or else the entry under the cursor.
     fn run(&mut self, cx: &Cx) -> Vec<Intent> {
         let typed = self.prompt.text().trim();
-        let parsed = if self.command_line && !typed.is_empty() {
+        // Whoever moved the cursor means the entry, not what he typed.
+        let meant = self.command_line && self.grid.index() == 0;
+        let parsed = if meant && !typed.is_empty() {
             commands::parse(typed, cx)
         } else {
             None
@@ -137,7 +139,7 @@ impl Palette {
         let room = usize::from(right.saturating_sub(left + 1));
         buf.set_stringn(right, row.y, &key, width(&key), cx.theme.style(Role::Key));
         let mut x = left;
-        for (place, character) in cut(&clean(&entry.text), room).chars().enumerate() {
+        for (place, character) in cut(&entry.text, room).chars().enumerate() {
             let role = if matched.contains(&place) {
                 Role::Key
             } else {
@@ -207,7 +209,7 @@ impl Modal for Palette {
         Vec::new()
     }
 
-    fn on_click(&mut self, at: Position, cx: &Cx) -> Vec<Intent> {
+    fn on_click(&mut self, at: Position, _: &Cx) -> Vec<Intent> {
         let row = usize::from(at.y).checked_sub(2);
         if row.is_some_and(|row| self.grid.click(&self.rows, row))
             && let Some(entry) = self.current()
@@ -215,7 +217,6 @@ impl Modal for Palette {
             let intents = entry.intents();
             return std::iter::once(Intent::CloseModal).chain(intents).collect();
         }
-        let _ = cx;
         Vec::new()
     }
 
