@@ -93,12 +93,12 @@ impl Inspect {
         let instance = &self.instance;
         sheet.heading("calls");
         let numbers = format!(
-            "{}, {} not ok, {} running",
+            "{} · {} not ok · {} running",
             count(instance.calls),
             count(instance.errors),
             instance.in_flight
         );
-        sheet.fact("made", numbers);
+        sheet.fact("total", numbers);
         if let Some(p50) = instance.p50() {
             sheet.fact("median", duration_short(p50));
         }

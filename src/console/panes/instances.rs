@@ -8,7 +8,7 @@ use crossterm::event::KeyEvent;
 use ratatui::buffer::Buffer;
 use ratatui::layout::{Position, Rect};
 
-use super::{Cx, Pane, PaneKind};
+use super::{Cx, Pane, PaneKind, sessions_in_order};
 use crate::console::action::Action;
 use crate::console::effect::Intent;
 use crate::console::keymap::Context;
@@ -42,7 +42,7 @@ pub struct Instances {
 }
 
 impl Instances {
-    /// Instances by the age of their session, then backend, then id: an order that nothing but arrival
+    /// Instances in the order of their sessions, then backend, then id: an order that nothing but arrival
     /// and removal changes.
     fn refresh(&mut self, cx: &Cx) {
         let source = Source {
@@ -58,7 +58,7 @@ impl Instances {
             .as_ref()
             .is_some_and(|old| old.session != source.session);
         self.rows.clear();
-        for session in cx.fleet.sessions_by_age() {
+        for session in sessions_in_order(cx.fleet) {
             if source.session.as_ref().is_some_and(|id| *id != session.id) {
                 continue;
             }

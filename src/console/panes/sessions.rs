@@ -7,7 +7,7 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::{Position, Rect};
 use ratatui::style::Style;
 
-use super::{Cx, Pane, PaneKind};
+use super::{Cx, Pane, PaneKind, sessions_in_order};
 use crate::console::action::Action;
 use crate::console::effect::Intent;
 use crate::console::keymap::Context;
@@ -145,8 +145,10 @@ impl Sessions {
                 let tally = Tally::of(mine.map(|instance| instance.phase));
                 let used = cells.right(&states(&tally, cx));
                 let dim = cx.theme.style(Role::Dim);
-                let text = format!("{} ×{}", clean(name), tally.total());
-                cells.left(4, &text, dim, used);
+                let times = format!(" ×{}", tally.total());
+                let wide = u16::try_from(width(&times)).unwrap_or_default();
+                let x = cells.left(4, &clean(name), dim, used + wide);
+                cells.left(x, &times, dim, used);
             }
         }
     }
@@ -172,11 +174,10 @@ impl Sessions {
         let used = cells.right(&[right]);
         cells.left(0, fold, cx.theme.style(Role::Dim), 0);
         let id = clean(session.id.short()).into_owned();
-        cells.left(2, &id, cx.theme.style(Role::Text), used);
+        let after = cells.left(2, &id, cx.theme.style(Role::Text), used);
         if session.id.as_str() != SHARED_SESSION {
             let caller = session.caller.to_string();
-            let left = u16::try_from(3 + width(&id)).unwrap_or(u16::MAX);
-            cells.left(left, &clean(&caller), cx.theme.style(Role::Dim), used);
+            cells.left(after + 1, &clean(&caller), cx.theme.style(Role::Dim), used);
         }
     }
 }
@@ -188,11 +189,11 @@ struct Cells<'a> {
 }
 
 impl Cells<'_> {
-    /// Draws at the right edge; the columns it took, with a space.
+    /// Draws one column off the right edge; the columns it took, with a space at both ends.
     fn right(&mut self, texts: &[(String, Style)]) -> u16 {
         let total: usize = texts.iter().map(|(text, _)| width(text)).sum();
         let total = u16::try_from(total + texts.len().saturating_sub(1)).unwrap_or(u16::MAX);
-        let mut x = self.row.right().saturating_sub(total).max(self.row.x);
+        let mut x = self.row.right().saturating_sub(total + 1).max(self.row.x);
         for (text, style) in texts {
             let room = self.row.right().saturating_sub(x);
             let (after, _) = self
@@ -200,23 +201,24 @@ impl Cells<'_> {
                 .set_stringn(x, self.row.y, text, room.into(), *style);
             x = after + 1;
         }
-        total + 1
+        total.saturating_add(2)
     }
 
-    /// Draws from column `left` on, leaving `used` columns at the right alone.
-    fn left(&mut self, left: u16, text: &str, style: Style, used: u16) {
+    /// Draws from column `left` on, leaving `used` columns at the right alone; the column after it.
+    fn left(&mut self, left: u16, text: &str, style: Style, used: u16) -> u16 {
         let room = usize::from(self.row.width.saturating_sub(left + used));
         let x = self.row.x + left.min(self.row.width);
-        self.buf
+        let (after, _) = self
+            .buf
             .set_stringn(x, self.row.y, cut(text, room), room, style);
+        after - self.row.x
     }
 }
 
 /// Sessions by age, the shared one last and only if there is something in it.
 fn shown(fleet: &Fleet) -> Vec<&Arc<Session>> {
-    let mut sessions = fleet.sessions_by_age();
+    let mut sessions = sessions_in_order(fleet);
     sessions.retain(|session| !(is_shared(session) && session.instances.is_empty()));
-    sessions.sort_by_key(|session| is_shared(session));
     sessions
 }
 
@@ -235,24 +237,29 @@ fn tally(session: &Session) -> Tally {
     Tally::of(session.instances.values().map(|instance| instance.phase))
 }
 
-/// `3 ●`: how many, and the state that needs attention most.
+/// `3 ●`, or `1✖ of 3` when not all are alike: the state that needs attention most.
 fn summary(tally: &Tally, cx: &Cx) -> (String, Style) {
-    match tally.worst() {
-        Some(phase) => (
-            format!("{} {}", tally.total(), glyph(phase)),
-            cx.theme.style(role(phase)),
-        ),
+    let total = tally.total();
+    match tally.iter().next() {
+        Some((phase, count)) => {
+            let text = if count == total {
+                format!("{total} {}", glyph(phase))
+            } else {
+                format!("{count}{} of {total}", glyph(phase))
+            };
+            (text, cx.theme.style(role(phase)))
+        }
         None => ("–".to_owned(), cx.theme.style(Role::Dim)),
     }
 }
 
-/// `1 ✖`, `2 ●`: each state that occurs.
+/// `1✖`, `2●`: each state that occurs.
 fn states(tally: &Tally, cx: &Cx) -> Vec<(String, Style)> {
     let text = |count, phase| {
         if tally.total() == 1 {
             glyph(phase).to_owned()
         } else {
-            format!("{count} {}", glyph(phase))
+            format!("{count}{}", glyph(phase))
         }
     };
     let states = tally.iter();
@@ -261,12 +268,16 @@ fn states(tally: &Tally, cx: &Cx) -> Vec<(String, Style)> {
         .collect()
 }
 
-/// `▰▰▰▱ 3/4 ready`, shorter where there is less room.
+/// `▰▰▰▰▰▰▱▱ 3/4 ready`, shorter where there is less room.
 fn progress(tally: &Tally, columns: u16) -> String {
     let (ready, total) = (tally.count(Phase::Ready), tally.total());
+    let (width, word) = match columns {
+        0..26 => return format!("{ready}/{total} {}", glyph(Phase::Starting)),
+        26..36 => (3, ""),
+        _ => (8, " ready"),
+    };
     #[allow(clippy::cast_precision_loss, reason = "a bar of a few columns")]
-    let bar = progress_bar(ready as f64, total as f64, if columns < 34 { 4 } else { 8 });
-    let word = if columns < 34 { "" } else { " ready" };
+    let bar = progress_bar(ready as f64, total as f64, width);
     format!("{bar} {ready}/{total}{word}")
 }
 

@@ -239,7 +239,7 @@ fn draw_row(columns: &[Column], places: &[Place], row: &Row, area: Rect, buf: &m
     let place = Place {
         column: 0,
         x,
-        width: area.right().saturating_sub(x),
+        width: area.right().saturating_sub(x + 1),
     };
     put(buf, place, area.y, tail, false);
 }
@@ -259,7 +259,9 @@ fn places(columns: &[Column], area: Rect) -> Vec<Place> {
         let widths: u16 = kept.iter().map(|index| columns[*index].width + GAP).sum();
         (MARKER + widths).saturating_sub(GAP)
     };
-    while needed(&kept) > area.width {
+    // One column off the right edge.
+    let room = area.width.saturating_sub(1);
+    while needed(&kept) > room {
         let least = kept
             .iter()
             .copied()
@@ -268,7 +270,7 @@ fn places(columns: &[Column], area: Rect) -> Vec<Place> {
         let Some(least) = least else { break };
         kept.retain(|index| *index != least);
     }
-    let mut spare = area.width.saturating_sub(needed(&kept));
+    let mut spare = room.saturating_sub(needed(&kept));
     let mut x = area.x + MARKER;
     let mut places = Vec::with_capacity(kept.len());
     for column in kept {

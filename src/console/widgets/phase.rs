@@ -77,11 +77,6 @@ impl Tally {
             .filter(|(_, count)| *count > 0)
     }
 
-    /// The phase that stands for all.
-    pub fn worst(&self) -> Option<Phase> {
-        self.iter().next().map(|(phase, _)| phase)
-    }
-
     /// Instances on their way up.
     pub fn rising(&self) -> usize {
         self.count(Phase::Pending) + self.count(Phase::Starting)

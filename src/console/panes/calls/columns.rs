@@ -12,7 +12,7 @@ use crate::model::{Call, CallState, Caller, Obedience, Outcome, Progress};
 use crate::stores::lines::clean;
 
 pub const COLUMNS: [Column; 10] = [
-    Column::right("ID", 5, 1),
+    Column::left("ID", 5, 1),
     Column::left("TIME", 8, 5),
     Column::left("CALLER", 10, 6),
     Column::left("BACKEND", 11, 7),
@@ -65,13 +65,13 @@ pub fn row(call: &Call, cx: &Cx) -> Row {
             }
             Outcome::Cancelled(obedience) => (
                 format!(
-                    "⊘ cancelled after {}: {}",
-                    duration_short(*took),
-                    truth(*obedience)
+                    "⊘ cancelled, server {} · {}",
+                    truth(*obedience),
+                    duration_short(*took)
                 ),
                 Role::LevelWarn,
             ),
-            Outcome::Failed(failure) => (format!("✖ failed  {failure}"), Role::LevelError),
+            Outcome::Failed(failure) => (format!("✖ failed  {}", failure.cause), Role::LevelError),
         },
     };
     Row {
@@ -90,9 +90,9 @@ fn answered(outcome: &Outcome) -> (&'static str, Role) {
 /// What the server did when it was told to stop.
 fn truth(obedience: Obedience) -> &'static str {
     match obedience {
-        Obedience::Confirmed => "the server stopped",
-        Obedience::Silent => "the server fell silent",
-        Obedience::Ignored => "the server went on",
+        Obedience::Confirmed => "stopped",
+        Obedience::Silent => "silent",
+        Obedience::Ignored => "went on",
     }
 }
 

@@ -17,7 +17,7 @@ pub fn columns(cx: &Cx) -> [Column; 13] {
     let names = cx.fleet.backends.iter().map(|backend| width(&backend.name));
     let widest = names.max().unwrap_or_default().clamp(7, 20);
     [
-        Column::left("STATE", 10, 0),
+        Column::left("STATE", 11, 0),
         Column::left("ID", 8, 1),
         Column::left("BACKEND", u16::try_from(widest).unwrap_or(20), 0),
         Column::left("MODE", 8, 9),
