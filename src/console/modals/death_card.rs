@@ -175,7 +175,7 @@ impl Modal for DeathCardPage {
     }
 
     fn size(&self, screen: Rect, _: &Cx) -> (u16, u16) {
-        (screen.width.saturating_sub(4).min(120), screen.height)
+        (screen.width.min(140), screen.height)
     }
 
     fn actions(&self) -> &'static [Action] {

@@ -116,7 +116,7 @@ impl NewSession {
         let role = |role| if usable { role } else { Role::Dim };
         let span = |text: &str, role| Span::styled(clean(text).into_owned(), cx.theme.style(role));
         let count = match (usable, choice.count) {
-            (false, _) => " –  ".to_owned(),
+            (false, _) => "  – ".to_owned(),
             (true, 0) => "  0 ".to_owned(),
             (true, count) => format!("[{count:>2}]"),
         };

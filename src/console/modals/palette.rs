@@ -6,6 +6,7 @@ mod entries;
 use crossterm::event::KeyEvent;
 use ratatui::buffer::Buffer;
 use ratatui::layout::{Position, Rect};
+use ratatui::style::Style;
 
 use self::entries::Entry;
 use super::Modal;
@@ -259,6 +260,7 @@ impl Modal for Palette {
         for (place, row) in places.zip(list.rows()) {
             self.draw_entry(place, row, buf, cx);
             if place == self.grid.index() {
+                buf.set_string(row.x, row.y, ">", Style::new());
                 mark(row, buf, cx.theme, true);
             }
         }

@@ -22,7 +22,7 @@ use crate::model::{Command, Instance, InstanceId, Phase, Probe};
 use crate::stores::lines::clean;
 
 /// Columns of the labels.
-const LABEL: u16 = 10;
+const LABEL: u16 = 8;
 /// The most columns of a sparkline: two minutes.
 const SPARK: u16 = 120;
 
@@ -103,7 +103,7 @@ impl Page<'_, '_> {
         let samples = &instance.health.samples;
         let Some(latest) = samples.back() else {
             self.fact("cpu", "not measured yet", Role::Dim);
-            self.fact("restarts", &instance.restarts.to_string(), Role::Text);
+            self.fact("", &format!("restarts {}", instance.restarts), Role::Text);
             return;
         };
         let largest = |values: &[f64]| values.iter().copied().fold(0.0, f64::max);
@@ -139,9 +139,9 @@ impl Page<'_, '_> {
 
     fn server(&mut self, instance: &Instance) {
         if let Some(server) = &instance.server {
+            self.fact("MCP", &server.protocol, Role::Text);
             let text = format!("{} {}", server.name, server.version);
             self.fact("server", &text, Role::Text);
-            self.fact("MCP", &server.protocol, Role::Text);
         }
     }
 

@@ -310,7 +310,7 @@ fn close(session: &Session, fleet: &Fleet) -> Intent {
         lost.push(plural(running, "running call"));
     }
     if let Caller::Agent(name) = &session.caller {
-        lost.push(format!("{} is still using it, perhaps", clean(name)));
+        lost.push(format!("{} may still be using it", clean(name)));
     }
     if lost.is_empty() {
         lost.push("it is empty: nothing is lost".to_owned());

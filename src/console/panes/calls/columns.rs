@@ -14,7 +14,7 @@ use crate::stores::lines::clean;
 pub const COLUMNS: [Column; 10] = [
     Column::left("ID", 5, 1),
     Column::left("TIME", 8, 5),
-    Column::left("CALLER", 10, 6),
+    Column::left("CALLER", 12, 6),
     Column::left("BACKEND", 11, 7),
     Column::left("INSTANCE", 8, 8),
     Column::left("TOOL", 18, 0),

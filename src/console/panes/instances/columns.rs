@@ -23,13 +23,13 @@ pub fn columns(cx: &Cx) -> [Column; 13] {
         Column::left("MODE", 8, 9),
         Column::left("VIA", 5, 10),
         Column::right("UP", 5, 4),
-        Column::right("CPU", 4, 5),
-        Column::right("MEM", 5, 6),
-        Column::right("RST", 3, 8),
+        Column::right("CPU", 4, 6),
+        Column::right("MEM", 5, 5),
+        Column::right("RST", 3, 7),
         Column::right("CALLS", 5, 3),
-        Column::right("ERR", 3, 7),
-        Column::right("P50", 6, 7),
-        Column::left("LAST", 8, 2).fill(),
+        Column::right("ERR", 3, 3),
+        Column::right("P50", 6, 8),
+        Column::left("LAST", 10, 2).fill(),
     ]
 }
 
