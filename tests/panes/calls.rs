@@ -12,13 +12,13 @@ use crate::common::*;
 fn each_call_says_how_it_goes() {
     insta::assert_snapshot!(body(&full(140, 15).press("8z")), @r#"
     ┌ 8 Calls ─ 6 calls · 2 running ───────────────────────────────────────────────────────────────────────────────────────────────────────────┐
-    │  ID     TIME      CALLER        BACKEND      INSTANCE  TOOL                STATE       TOOK      SIZE  ARGUMENTS                         │
-    │> #6     14:03:16  trainer       memory       1f2e3d4c  read_graph          ⊘ cancel sent 3 s ago                                         │
-    │  #5     14:03:18  trainer       memory       1f2e3d4c  slow                ◐ 3.2 s ▰▰▰▱▱▱▱▱ 3/8 step 3 · 27 s left                       │
-    │  #4     14:02:50  command line  filesystem   a1b2c3d4  read_file           ✖ failed  no answer to tools/call within 30s                  │
-    │  #3     14:02:42  trainer       memory       1f2e3d4c  slow                ⊘ cancelled, server went on · 2.4 s                           │
-    │  #2     14:02:32  operator      filesystem   a1b2c3d4  write_file          ✖ error    41 ms   3.4 KiB  {"path":"/data/2.txt"}            │
-    │  #1     14:02:22  operator      filesystem   a1b2c3d4  read_file           ✔ ok      3.0 ms     214 B  {"path":"/data/1.txt"}            │
+    │  ID     TIME      CALLER        BACKEND      INSTANCE  TOOL              STATE       TOOK      SIZE  ARGUMENTS                           │
+    │> #6     14:03:16  trainer       memory       1f2e3d4c  read_graph        ⊘ cancel sent 3 s ago                                           │
+    │  #5     14:03:18  trainer       memory       1f2e3d4c  slow              ◐ 3.2 s ▰▰▰▱▱▱▱▱ 3/8 step 3 · 27 s left                         │
+    │  #4     14:02:50  command line  filesystem   a1b2c3d4  read_file         ✖ failed  no answer to tools/call within 30s                    │
+    │  #3     14:02:42  trainer       memory       1f2e3d4c  slow              ⊘ cancelled, server went on · 2.4 s                             │
+    │  #2     14:02:32  operator      filesystem   a1b2c3d4  write_file        ✖ error    41 ms   3.4 KiB  {"path":"/data/2.txt"}              │
+    │  #1     14:02:22  operator      filesystem   a1b2c3d4  read_file         ✔ ok      3.0 ms     214 B  {"path":"/data/1.txt"}              │
     │                                                                                                                                          │
     │                                                                                                                                          │
     │                                                                                                                                          │
@@ -27,13 +27,13 @@ fn each_call_says_how_it_goes() {
     "#);
     insta::assert_snapshot!(body(&full(80, 15).press("8z")), @r#"
     ┌ 8 Calls ─ 6 calls · 2 running ───────────────────────────────────────────────┐
-    │  ID     TIME      TOOL                STATE       TOOK      SIZE  ARGUMENTS  │
-    │> #6     14:03:16  read_graph          ⊘ cancel sent 3 s ago                  │
-    │  #5     14:03:18  slow                ◐ 3.2 s ▰▰▰▱▱▱▱▱ 3/8 step 3 · 27 s le… │
-    │  #4     14:02:50  read_file           ✖ failed  no answer to tools/call wit… │
-    │  #3     14:02:42  slow                ⊘ cancelled, server went on · 2.4 s    │
-    │  #2     14:02:32  write_file          ✖ error    41 ms   3.4 KiB  {"path":"… │
-    │  #1     14:02:22  read_file           ✔ ok      3.0 ms     214 B  {"path":"… │
+    │  ID     TIME      TOOL              STATE       TOOK      SIZE  ARGUMENTS    │
+    │> #6     14:03:16  read_graph        ⊘ cancel sent 3 s ago                    │
+    │  #5     14:03:18  slow              ◐ 3.2 s ▰▰▰▱▱▱▱▱ 3/8 step 3 · 27 s left  │
+    │  #4     14:02:50  read_file         ✖ failed  no answer to tools/call withi… │
+    │  #3     14:02:42  slow              ⊘ cancelled, server went on · 2.4 s      │
+    │  #2     14:02:32  write_file        ✖ error    41 ms   3.4 KiB  {"path":"/d… │
+    │  #1     14:02:22  read_file         ✔ ok      3.0 ms     214 B  {"path":"/d… │
     │                                                                              │
     │                                                                              │
     │                                                                              │
@@ -44,9 +44,7 @@ fn each_call_says_how_it_goes() {
 
 #[test]
 fn without_a_call_it_says_how_to_make_one() {
-    insta::assert_snapshot!(text(&empty(80, 15).press("8z")), @r#"
-    no calls yet — c calls the selected tool; calls of agents show here too
-    "#);
+    insta::assert_snapshot!(text(&empty(80, 15).press("8z")), @"no calls yet — c calls the selected tool; calls of agents show here too");
 }
 
 #[test]

@@ -88,7 +88,7 @@ fn it_says_what_is_wrong() {
         .press("6z")
         .screen();
     assert!(screen.contains("the server writes to stdout (not JSON-RPC): 12 lines"));
-    assert!(screen.contains("failed ×2: run: no answer to ping"));
+    assert!(screen.contains("failed ×2 · ping · run: no answer to ping"));
 }
 
 #[test]

@@ -64,12 +64,8 @@ fn columns_drop_out_as_the_screen_narrows() {
 #[test]
 fn an_empty_table_teaches() {
     let configured = || empty(80, 15).given(Fleet::new([backend("files")].into()));
-    insta::assert_snapshot!(text(&empty(80, 15).press("2z")), @r#"
-    no backends configured: see envdeck --help
-    "#);
-    insta::assert_snapshot!(text(&configured().press("2z")), @r#"
-    no instances yet — n opens a session with some
-    "#);
+    insta::assert_snapshot!(text(&empty(80, 15).press("2z")), @"no backends configured: see envdeck --help");
+    insta::assert_snapshot!(text(&configured().press("2z")), @"no instances yet — n opens a session with some");
     insta::assert_snapshot!(text(&full(80, 15).press("2z&zzz<enter>")), @r#"
     nothing matches "zzz" — esc clears the filter
     "#);

@@ -22,12 +22,12 @@ fn opens(asks: &[(&str, usize)]) -> Vec<Command> {
 fn the_dialog_shows_every_backend_and_why_one_cannot_be_had() {
     insta::assert_snapshot!(body(&full(80, 24).press("n")), @r#"
     ┌ 3 Tools  1 Sessions ─┬ 2 Instances ─ all sessions · 6 ───────────────────────┐
-    │  all sessio… 1✖ of 6 │  STATE        ID        BACKEND     CALLS  LAST       │
+    │  all sessions   1✖/6 │  STATE        ID        BACKEND     CALLS  LAST       │
     │▾ 3f9a21 opera… 1/3 ◐ │> ● ready      a1b2c3d4  filesystem      3  read_file  │
     │    filesys… ×2 1◐ 1● │  ◐ starting   e5f6a7b8  filesystem  initialize 4 s ·… │
     │    memory ×1       ✖ ├ 4 Call  5 Result  7 Logs  6 Health  8 Calls  9 Events ┤
     │▸┌ New session ─────────────────────────────────────────────────────────────┐ │
-    │▸│  A session is a set of instances of your own; closing it takes them all d│ │
+    │▸│  A session is a set of instances; closing it takes them all down.        │ │
     │ │                                                                          │ │
     │ │  COUNT  BACKEND     MODE      RUNS                                       │ │
     │ │>    0   filesystem  process   npx server-filesystem /data                │ │
@@ -168,13 +168,13 @@ fn the_death_card_keeps_the_evidence() {
     │  MemoryError                                                                 │
     │                                                                              │
     │ memory, last minute                                                          │
-    │  ▁▁▁▁▁▂▂▂▂▂▂▃▃▃▃▃▃▄▄▄▄▄▄▅▅▅▅▅▅▆▆▆▆▆▆▇▇▇▇  312 MiB at the end, 312 MiB at     │
-    │  most                                                                        │
+    │  ▁▁▁▁▁▂▂▂▂▂▂▃▃▃▃▃▃▄▄▄▄▄▄▅▅▅▅▅▅▆▆▆▆▆▆▇▇▇▇  312 MiB, peak 312 MiB              │
     │                                                                              │
     │ what it was                                                                  │
     │  command      npx server-filesystem /data                                    │
     │  environment  API_KEY, HOME, PATH                                            │
     │  pid          4711                                                           │
+    │                                                                              │
     │                                                                              │
     │                                                                              │
     │                                                                              │

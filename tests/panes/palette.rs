@@ -20,7 +20,7 @@ fn opened(backend: &str, count: usize) -> Vec<Command> {
 fn the_palette_finds_tools_instances_actions_and_backends() {
     insta::assert_snapshot!(body(&full(90, 24).press("<ctrl+p>rf")), @r#"
     ┌ 3 Tools  1 Sessions ─┬ 2 Instances ─ all sessions · 6 ─────────────────────────────────┐
-    │  all sessio… 1✖ of 6 │  STATE        ID        BACKEND     CALLS  ERR  LAST            │
+    │  all sessions   1✖/6 │  STATE        ID        BACKEND     CALLS  ERR  LAST            │
     │▾ 3f9a21 opera… 1/3 ◐ │> ● ready      a1b2c3d4  filesystem      3    2  read_file       │
     │    filesys… ×2 1◐ 1● │  ◐ starting   e5f6a7b8  filesystem  initialize 4 s · 11 s left  │
     │ ┌ Go to, do, call ───────────────────────────────────────────────────────────────────┐─┤

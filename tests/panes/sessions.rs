@@ -10,11 +10,11 @@ use crate::common::*;
 fn sessions_show_who_opened_them_and_how_they_are() {
     insta::assert_snapshot!(body(&full(60, 15).press("1z")), @r#"
     ┌ 1 Sessions ─ 3 ──────────────────────────────────────────┐
-    │  all sessions                                    1✖ of 6 │
+    │  all sessions                                       1✖/6 │
     │▾ 3f9a21 operator                      ▰▰▱▱▱▱▱▱ 1/3 ready │
     │    filesystem ×2                                   1◐ 1● │
     │    memory ×1                                           ✖ │
-    │▸ 77c0de trainer                                  1◌ of 2 │
+    │▸ 77c0de trainer                                     1◌/2 │
     │▸ shared                                              1 ● │
     │                                                          │
     │                                                          │
@@ -26,20 +26,18 @@ fn sessions_show_who_opened_them_and_how_they_are() {
     insta::assert_snapshot!(columns(&full(80, 24).press("1"), 24, 8), @r#"
      envdeck  test          
     ┌ 3 Tools  1 Sessions ─┬
-    │  all sessio… 1✖ of 6 │
+    │  all sessions   1✖/6 │
     │▾ 3f9a21 opera… 1/3 ◐ │
     │    filesys… ×2 1◐ 1● │
     │    memory ×1       ✖ ├
-    │▸ 77c0de tra… 1◌ of 2 │
+    │▸ 77c0de trainer 1◌/2 │
     │▸ shared          1 ● │
     "#);
 }
 
 #[test]
 fn without_a_session_it_says_how_to_open_one() {
-    insta::assert_snapshot!(text(&empty(80, 15).press("1z")), @r#"
-    no sessions yet — n opens one
-    "#);
+    insta::assert_snapshot!(text(&empty(80, 15).press("1z")), @"no sessions yet — n opens one");
 }
 
 #[test]
@@ -129,6 +127,20 @@ fn a_session_the_operator_opens_is_shown_though_another_was_selected() {
         });
     assert!(harness.screen().contains("Instances ─ ffffff · 1"));
     assert_eq!(selected(&harness), instance("new"));
+}
+
+#[test]
+fn closing_one_session_does_not_jump_to_an_older_one_of_the_operator() {
+    let newer = session("ffffff000000");
+    let harness = full(120, 36)
+        .happening(Happening::SessionOpened {
+            session: newer.clone(),
+            caller: Caller::Operator,
+        })
+        .press("1jjjj");
+    assert!(harness.screen().contains("Instances ─ 77c0de · 2"));
+    let harness = harness.happening(Happening::SessionClosed { session: newer });
+    assert!(harness.screen().contains("Instances ─ 77c0de · 2"));
 }
 
 #[test]

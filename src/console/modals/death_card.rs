@@ -115,11 +115,7 @@ impl DeathCardPage {
         let last = memory.last().copied().unwrap_or_default();
         let curve = spark(values, scale, CURVE.min(memory.len()));
         sheet.text(
-            format!(
-                "{curve}  {} at the end, {} at most",
-                size(last),
-                size(*most)
-            ),
+            format!("{curve}  {}, peak {}", size(last), size(*most)),
             Role::Spark,
         );
     }

@@ -37,12 +37,11 @@ impl Inspect {
         let mut sheet = Sheet::default();
         self.instance_part(&mut sheet, cx);
         self.backend_part(&mut sheet);
-        match &self.instance.server {
-            Some(server) => server_part(server, &mut sheet),
-            None => {
-                sheet.heading("server");
-                sheet.text("it has not introduced itself", Role::Dim);
-            }
+        if let Some(server) = &self.instance.server {
+            server_part(server, &mut sheet);
+        } else {
+            sheet.heading("server");
+            sheet.text("it has not introduced itself", Role::Dim);
         }
         self.calls_part(&mut sheet);
         if !self.instance.facts.is_empty() {

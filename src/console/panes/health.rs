@@ -162,7 +162,10 @@ fn probe_text(probe: &Probe, failures: u32) -> (String, Role) {
             format!("ok {} · {}", rounded_up(*took), probe.how),
             Role::PhaseReady,
         ),
-        Err(failure) => (format!("failed ×{failures}: {failure}"), Role::LevelError),
+        Err(failure) => (
+            format!("failed ×{failures} · {} · {failure}", probe.how),
+            Role::LevelError,
+        ),
     }
 }
 

@@ -17,7 +17,7 @@ pub const COLUMNS: [Column; 10] = [
     Column::left("CALLER", 12, 6),
     Column::left("BACKEND", 11, 7),
     Column::left("INSTANCE", 8, 8),
-    Column::left("TOOL", 18, 0),
+    Column::left("TOOL", 16, 0),
     Column::left("STATE", 8, 0),
     Column::right("TOOK", 6, 2),
     Column::right("SIZE", 8, 3),
@@ -101,22 +101,21 @@ fn running(call: &Call, cx: &Cx) -> String {
     let elapsed = cx.now.duration_since(call.started);
     let elapsed = elapsed.max(SignedDuration::ZERO).unsigned_abs();
     let left = call.deadline.duration_since(cx.now).as_secs().max(0);
-    let mut text = format!("◐ {:.1} s", elapsed.as_secs_f64());
-    if let Some(progress) = &call.progress {
-        text += &format!(" {}", progress_text(progress));
-    }
-    format!("{text} · {left} s left")
+    let elapsed = elapsed.as_secs_f64();
+    let progress = call.progress.as_ref().map(progress_text);
+    let progress = progress.unwrap_or_default();
+    format!("◐ {elapsed:.1} s{progress} · {left} s left")
 }
 
 fn progress_text(progress: &Progress) -> String {
     let message = progress.message.as_deref().unwrap_or_default();
     let done = match progress.total {
         Some(total) => format!(
-            "{} {}/{total}",
+            " {} {}/{total}",
             progress_bar(progress.done, total, BAR),
             progress.done
         ),
-        None => format!("progress {}", progress.done),
+        None => format!(" progress {}", progress.done),
     };
     format!("{done} {message}").trim_end().to_owned()
 }

@@ -86,10 +86,11 @@ pub fn row(instance: &Instance, cx: &Cx) -> Row {
 /// `● ready`, or `● ready ·2` while it works on two calls.
 fn state(instance: &Instance, cx: &Cx) -> Span<'static> {
     let phase = instance.phase;
-    let mut text = format!("{} {phase}", glyph(phase));
-    if instance.in_flight > 0 {
-        text += &format!(" ·{}", instance.in_flight);
-    }
+    let busy = match instance.in_flight {
+        0 => String::new(),
+        calls => format!(" ·{calls}"),
+    };
+    let text = format!("{} {phase}{busy}", glyph(phase));
     Span::styled(text, cx.theme.style(role(phase)))
 }
 
