@@ -111,6 +111,11 @@ impl Model {
         self.recent[0]
     }
 
+    /// What is selected.
+    pub fn selection(&self) -> &Selection {
+        &self.selection
+    }
+
     pub(super) fn set_focus(&mut self, kind: PaneKind) {
         self.recent.retain(|other| *other != kind);
         self.recent.insert(0, kind);

@@ -1,5 +1,7 @@
 //! A console without a terminal: press keys, read the screen and the effects. For tests and benches.
 
+pub mod fleet;
+
 use std::sync::Arc;
 
 use crossterm::event::{KeyModifiers, MouseButton, MouseEvent, MouseEventKind};

@@ -115,11 +115,7 @@ impl DeathCardPage {
         let last = memory.last().copied().unwrap_or_default();
         let curve = spark(values, scale, CURVE.min(memory.len()));
         sheet.text(
-            format!(
-                "{curve}  {} at the end, {} at most",
-                size(last),
-                size(*most)
-            ),
+            format!("{curve}  {}, peak {}", size(last), size(*most)),
             Role::Spark,
         );
     }
@@ -175,7 +171,7 @@ impl Modal for DeathCardPage {
     }
 
     fn size(&self, screen: Rect, _: &Cx) -> (u16, u16) {
-        (screen.width.saturating_sub(4).min(120), screen.height)
+        (screen.width.min(140), screen.height)
     }
 
     fn actions(&self) -> &'static [Action] {

@@ -37,12 +37,11 @@ impl Inspect {
         let mut sheet = Sheet::default();
         self.instance_part(&mut sheet, cx);
         self.backend_part(&mut sheet);
-        match &self.instance.server {
-            Some(server) => server_part(server, &mut sheet),
-            None => {
-                sheet.heading("server");
-                sheet.text("it has not introduced itself", Role::Dim);
-            }
+        if let Some(server) = &self.instance.server {
+            server_part(server, &mut sheet);
+        } else {
+            sheet.heading("server");
+            sheet.text("it has not introduced itself", Role::Dim);
         }
         self.calls_part(&mut sheet);
         if !self.instance.facts.is_empty() {
@@ -93,12 +92,12 @@ impl Inspect {
         let instance = &self.instance;
         sheet.heading("calls");
         let numbers = format!(
-            "{}, {} not ok, {} running",
+            "{} · {} not ok · {} running",
             count(instance.calls),
             count(instance.errors),
             instance.in_flight
         );
-        sheet.fact("made", numbers);
+        sheet.fact("total", numbers);
         if let Some(p50) = instance.p50() {
             sheet.fact("median", duration_short(p50));
         }

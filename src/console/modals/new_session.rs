@@ -12,7 +12,7 @@ use crate::console::action::Action;
 use crate::console::effect::Intent;
 use crate::console::panes::Cx;
 use crate::console::theme::Role;
-use crate::console::widgets::grid::{Column, Grid, Row};
+use crate::console::widgets::grid::{Column, Grid, Row, Table};
 use crate::console::widgets::hint;
 use crate::console::widgets::text::{plural, width};
 use crate::model::{Ask, BackendInfo, BackendName, Caller, Command, Fleet, Scope};
@@ -116,7 +116,7 @@ impl NewSession {
         let role = |role| if usable { role } else { Role::Dim };
         let span = |text: &str, role| Span::styled(clean(text).into_owned(), cx.theme.style(role));
         let count = match (usable, choice.count) {
-            (false, _) => " –  ".to_owned(),
+            (false, _) => "  – ".to_owned(),
             (true, 0) => "  0 ".to_owned(),
             (true, count) => format!("[{count:>2}]"),
         };
@@ -176,7 +176,7 @@ impl NewSession {
     }
 }
 
-const ABOUT: &str = "A session is a set of instances of your own; closing it takes them all down.";
+const ABOUT: &str = "A session is a set of instances; closing it takes them all down.";
 const KEYS: &str = "+ − or a number: how many    space: none or one    Esc: cancel";
 
 impl Modal for NewSession {
@@ -274,17 +274,16 @@ impl Modal for NewSession {
         let (sum, role) = self.sum();
         line(area.height.saturating_sub(2), &sum, role);
         line(area.height.saturating_sub(1), KEYS, Role::Dim);
-        let table = Rect {
+        let below = Rect {
             y: area.y + 2,
             height: area.height.saturating_sub(5),
             ..area
         };
-        self.grid.draw(
-            &self.columns(),
-            self.choices.len(),
-            |index| self.row(index, cx),
-            (table, buf),
-            (cx.theme, true),
-        );
+        let table = Table {
+            columns: &self.columns(),
+            len: self.choices.len(),
+            row: &|index| self.row(index, cx),
+        };
+        self.grid.draw(&table, below, buf, cx.theme, true);
     }
 }

@@ -6,6 +6,7 @@ mod entries;
 use crossterm::event::KeyEvent;
 use ratatui::buffer::Buffer;
 use ratatui::layout::{Position, Rect};
+use ratatui::style::Style;
 
 use self::entries::Entry;
 use super::Modal;
@@ -90,7 +91,9 @@ impl Palette {
     /// What was typed as a command, or else the entry under the cursor.
     fn run(&mut self, cx: &Cx) -> Vec<Intent> {
         let typed = self.prompt.text().trim();
-        let parsed = if self.command_line && !typed.is_empty() {
+        // Whoever moved the cursor means the entry, not what he typed.
+        let meant = self.command_line && self.grid.index() == 0;
+        let parsed = if meant && !typed.is_empty() {
             commands::parse(typed, cx)
         } else {
             None
@@ -137,7 +140,7 @@ impl Palette {
         let room = usize::from(right.saturating_sub(left + 1));
         buf.set_stringn(right, row.y, &key, width(&key), cx.theme.style(Role::Key));
         let mut x = left;
-        for (place, character) in cut(&clean(&entry.text), room).chars().enumerate() {
+        for (place, character) in cut(&entry.text, room).chars().enumerate() {
             let role = if matched.contains(&place) {
                 Role::Key
             } else {
@@ -207,7 +210,7 @@ impl Modal for Palette {
         Vec::new()
     }
 
-    fn on_click(&mut self, at: Position, cx: &Cx) -> Vec<Intent> {
+    fn on_click(&mut self, at: Position, _: &Cx) -> Vec<Intent> {
         let row = usize::from(at.y).checked_sub(2);
         if row.is_some_and(|row| self.grid.click(&self.rows, row))
             && let Some(entry) = self.current()
@@ -215,7 +218,6 @@ impl Modal for Palette {
             let intents = entry.intents();
             return std::iter::once(Intent::CloseModal).chain(intents).collect();
         }
-        let _ = cx;
         Vec::new()
     }
 
@@ -258,6 +260,7 @@ impl Modal for Palette {
         for (place, row) in places.zip(list.rows()) {
             self.draw_entry(place, row, buf, cx);
             if place == self.grid.index() {
+                buf.set_string(row.x, row.y, ">", Style::new());
                 mark(row, buf, cx.theme, true);
             }
         }

@@ -14,7 +14,7 @@ use crate::console::action::Action;
 use crate::console::effect::Intent;
 use crate::console::keymap::Context;
 use crate::console::widgets::find::{Find, Mode};
-use crate::console::widgets::grid::Grid;
+use crate::console::widgets::grid::{Grid, Table};
 use crate::console::widgets::hint;
 use crate::console::widgets::text::plural;
 use crate::model::{Call, CallId, CallState, Caller, Command, Level, Notice, ToolCall};
@@ -289,13 +289,12 @@ impl Pane for Calls {
                     .map(|call| columns::row(call, cx))
                     .unwrap_or_default()
             };
-            self.grid.draw(
-                &columns::COLUMNS,
-                self.rows.len(),
-                row,
-                (area, buf),
-                (cx.theme, focused),
-            );
+            let table = Table {
+                columns: &columns::COLUMNS,
+                len: self.rows.len(),
+                row: &row,
+            };
+            self.grid.draw(&table, area, buf, cx.theme, focused);
         }
         self.find.draw(area, buf, cx.theme);
     }

@@ -17,12 +17,12 @@ use crate::console::widgets::hint;
 use crate::console::widgets::phase::{glyph, role};
 use crate::console::widgets::sheet::wrap;
 use crate::console::widgets::spark::{memory_scale, spark};
-use crate::console::widgets::text::{age, count, plural, size_coarse, width};
+use crate::console::widgets::text::{age, count, size_coarse, width};
 use crate::model::{Command, Instance, InstanceId, Phase, Probe};
 use crate::stores::lines::clean;
 
 /// Columns of the labels.
-const LABEL: u16 = 7;
+const LABEL: u16 = 8;
 /// The most columns of a sparkline: two minutes.
 const SPARK: u16 = 120;
 
@@ -88,12 +88,7 @@ impl Page<'_, '_> {
         match (&instance.death, phase) {
             (_, Phase::Ready) => {
                 let seconds = self.cx.now.duration_since(instance.since).as_secs();
-                let text = format!(
-                    "{} ready for {} · {}",
-                    glyph(phase),
-                    age(seconds),
-                    plural(instance.restarts as usize, "restart")
-                );
+                let text = format!("{} ready · {}", glyph(phase), age(seconds));
                 self.fact("state", &text, role(phase));
             }
             (Some(card), Phase::Failed | Phase::Waiting) => {
@@ -108,6 +103,7 @@ impl Page<'_, '_> {
         let samples = &instance.health.samples;
         let Some(latest) = samples.back() else {
             self.fact("cpu", "not measured yet", Role::Dim);
+            self.fact("", &format!("restarts {}", instance.restarts), Role::Text);
             return;
         };
         let largest = |values: &[f64]| values.iter().copied().fold(0.0, f64::max);
@@ -116,7 +112,7 @@ impl Page<'_, '_> {
         let limit = latest.memory_limit.filter(|limit| *limit > 0);
         let used = size_coarse(latest.memory);
         let used = limit.map_or(used.clone(), |limit| {
-            format!("{used} of {}", size_coarse(limit))
+            format!("{used}/{}", size_coarse(limit))
         });
         let percent = format!("{:.0}%", latest.cpu);
         // Both values as wide as the wider one: the curves end at the same column.
@@ -128,7 +124,8 @@ impl Page<'_, '_> {
         #[allow(clippy::cast_precision_loss, reason = "eight steps are shown")]
         let scale = memory_scale(most.unwrap_or_default(), limit) as f64;
         self.curve("mem", &memory, scale, &format!("{used:>wide$}"));
-        self.fact("procs", &latest.processes.to_string(), Role::Text);
+        let procs = format!("{} · restarts {}", latest.processes, instance.restarts);
+        self.fact("procs", &procs, Role::Text);
     }
 
     fn probe(&mut self, instance: &Instance) {
@@ -142,9 +139,9 @@ impl Page<'_, '_> {
 
     fn server(&mut self, instance: &Instance) {
         if let Some(server) = &instance.server {
+            self.fact("MCP", &server.protocol, Role::Text);
             let text = format!("{} {}", server.name, server.version);
             self.fact("server", &text, Role::Text);
-            self.fact("MCP", &server.protocol, Role::Text);
         }
     }
 
@@ -165,7 +162,10 @@ fn probe_text(probe: &Probe, failures: u32) -> (String, Role) {
             format!("ok {} · {}", rounded_up(*took), probe.how),
             Role::PhaseReady,
         ),
-        Err(failure) => (format!("failed ×{failures}: {failure}"), Role::LevelError),
+        Err(failure) => (
+            format!("failed ×{failures} · {} · {failure}", probe.how),
+            Role::LevelError,
+        ),
     }
 }
 

@@ -1,6 +1,7 @@
 //! Pane 2: the instances of the selected session, or of all.
 
 mod columns;
+mod commands;
 
 use std::sync::Arc;
 
@@ -8,19 +9,15 @@ use crossterm::event::KeyEvent;
 use ratatui::buffer::Buffer;
 use ratatui::layout::{Position, Rect};
 
-use super::{Cx, Pane, PaneKind};
+use super::{Cx, Pane, PaneKind, sessions_in_order};
 use crate::console::action::Action;
 use crate::console::effect::Intent;
 use crate::console::keymap::Context;
-use crate::console::modals::confirm::Confirm;
-use crate::console::modals::death_card::DeathCardPage;
-use crate::console::modals::inspect::Inspect;
 use crate::console::widgets::find::{Find, Mode};
-use crate::console::widgets::grid::Grid;
+use crate::console::widgets::grid::{Grid, Table};
 use crate::console::widgets::hint;
 use crate::console::widgets::phase::is_moving;
-use crate::console::widgets::text::plural;
-use crate::model::{Command, Instance, InstanceId, Level, Notice, Phase, SessionId};
+use crate::model::{Instance, InstanceId, Phase, SessionId};
 use crate::stores::lines::clean;
 
 /// What the cached order of rows was made from.
@@ -42,7 +39,7 @@ pub struct Instances {
 }
 
 impl Instances {
-    /// Instances by the age of their session, then backend, then id: an order that nothing but arrival
+    /// Instances in the order of their sessions, then backend, then id: an order that nothing but arrival
     /// and removal changes.
     fn refresh(&mut self, cx: &Cx) {
         let source = Source {
@@ -58,7 +55,7 @@ impl Instances {
             .as_ref()
             .is_some_and(|old| old.session != source.session);
         self.rows.clear();
-        for session in cx.fleet.sessions_by_age() {
+        for session in sessions_in_order(cx.fleet) {
             if source.session.as_ref().is_some_and(|id| *id != session.id) {
                 continue;
             }
@@ -95,6 +92,9 @@ impl Instances {
     }
 
     fn admits(&self, instance: &Instance) -> bool {
+        if self.find.filter().is_empty() {
+            return true;
+        }
         let phase = instance.phase.to_string();
         self.find.admits(&[
             instance.id.as_str(),
@@ -133,11 +133,11 @@ impl Instances {
 
     fn on_instance(action: Action, instance: &Arc<Instance>, cx: &Cx) -> Option<Vec<Intent>> {
         let intents = match action {
-            Action::Open => vec![open(instance)],
-            Action::Inspect => vec![inspect(instance)],
-            Action::RunAgain => restart(instance),
-            Action::StopStart => stop_or_start(instance),
-            Action::Remove => remove(instance),
+            Action::Open => vec![commands::open(instance)],
+            Action::Inspect => vec![commands::inspect(instance)],
+            Action::RunAgain => commands::restart(instance),
+            Action::StopStart => commands::stop_or_start(instance),
+            Action::Remove => commands::remove(instance),
             Action::Copy => vec![Intent::copy(
                 instance.id.as_str(),
                 format!("instance id {}", clean(instance.id.short())),
@@ -243,7 +243,7 @@ impl Pane for Instances {
         }
         let mut intents = self.select();
         if double && let Some(instance) = self.current(cx) {
-            intents.push(open(instance));
+            intents.push(commands::open(instance));
         }
         intents
     }
@@ -279,13 +279,12 @@ impl Pane for Instances {
                     .map(|instance| columns::row(instance, cx))
                     .unwrap_or_default()
             };
-            self.grid.draw(
-                &columns,
-                self.rows.len(),
-                row,
-                (area, buf),
-                (cx.theme, focused),
-            );
+            let table = Table {
+                columns: &columns,
+                len: self.rows.len(),
+                row: &row,
+            };
+            self.grid.draw(&table, area, buf, cx.theme, focused);
         }
         self.find.draw(area, buf, cx.theme);
     }
@@ -299,95 +298,4 @@ impl Pane for Instances {
             .instances()
             .any(|instance| is_moving(instance.phase))
     }
-}
-
-fn open(instance: &Arc<Instance>) -> Intent {
-    match instance.phase {
-        Phase::Failed | Phase::Waiting => evidence(instance),
-        _ => Intent::Focus(PaneKind::Tools),
-    }
-}
-
-fn inspect(instance: &Arc<Instance>) -> Intent {
-    if instance.phase == Phase::Failed {
-        evidence(instance)
-    } else {
-        Intent::Open(Box::new(Inspect::new(instance)))
-    }
-}
-
-/// The death card, or the plain facts if nothing died.
-fn evidence(instance: &Arc<Instance>) -> Intent {
-    match DeathCardPage::new(instance) {
-        Some(page) => Intent::Open(Box::new(page)),
-        None => Intent::Open(Box::new(Inspect::new(instance))),
-    }
-}
-
-/// `filesystem a1b2c3d4`.
-fn name(instance: &Instance) -> String {
-    clean(&format!(
-        "{} {}",
-        instance.backend.name,
-        instance.id.short()
-    ))
-    .into_owned()
-}
-
-fn calls_lost(instance: &Instance) -> Vec<String> {
-    let running = instance.in_flight as usize;
-    let line = format!("{} will be cancelled", plural(running, "running call"));
-    if running > 0 { vec![line] } else { Vec::new() }
-}
-
-fn restart(instance: &Instance) -> Vec<Intent> {
-    let restart = Intent::send(Command::Restart(instance.id.clone()));
-    let lost = calls_lost(instance);
-    if lost.is_empty() {
-        return vec![restart];
-    }
-    let question = format!("Restart {}?", name(instance));
-    vec![Intent::Open(Box::new(Confirm::new(
-        question,
-        lost,
-        vec![restart],
-    )))]
-}
-
-fn stop_or_start(instance: &Instance) -> Vec<Intent> {
-    let id = instance.id.clone();
-    match instance.phase {
-        Phase::Stopped | Phase::Failed => vec![Intent::send(Command::Start(id))],
-        Phase::Stopping => vec![Intent::Tell(Notice::new(
-            Level::Info,
-            format!("{} is stopping already", name(instance)),
-        ))],
-        Phase::Pending | Phase::Starting | Phase::Ready | Phase::Waiting => {
-            let mut lost = vec!["its state will be lost; s starts it again".to_owned()];
-            lost.extend(calls_lost(instance));
-            let question = format!("Stop {}?", name(instance));
-            vec![Intent::Open(Box::new(Confirm::new(
-                question,
-                lost,
-                vec![Intent::send(Command::Stop(id))],
-            )))]
-        }
-    }
-}
-
-fn remove(instance: &Instance) -> Vec<Intent> {
-    let mut lost = vec![format!(
-        "it is taken out of session {}, with its log and tool list",
-        clean(instance.session.short())
-    )];
-    if !instance.phase.is_settled() {
-        lost.insert(0, "it will be stopped and its state lost".to_owned());
-    }
-    lost.extend(calls_lost(instance));
-    let question = format!("Remove {}?", name(instance));
-    vec![Intent::Open(Box::new(Confirm::new(
-        question,
-        lost,
-        vec![Intent::send(Command::Remove(instance.id.clone()))],
-    )))]
 }

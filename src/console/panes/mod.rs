@@ -8,6 +8,8 @@ pub mod instances;
 mod logs;
 pub mod sessions;
 
+use std::sync::Arc;
+
 use crossterm::event::KeyEvent;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
@@ -20,7 +22,9 @@ use super::effect::Intent;
 use super::keymap::Keymap;
 use super::theme::{Role, Theme};
 use super::widgets::pen::{Pen, wrap};
-use crate::model::{CallId, Fleet, Instance, InstanceId, SessionId, ToolSpec};
+use crate::model::{
+    CallId, Fleet, Instance, InstanceId, SHARED_SESSION, Session, SessionId, ToolSpec,
+};
 use crate::stores::logs::LogStore;
 use crate::stores::results::ResultStore;
 
@@ -51,7 +55,7 @@ pub struct Selection {
     /// `None` shows the instances of all sessions.
     pub session: Option<SessionId>,
     pub instance: Option<InstanceId>,
-    pub tool: Option<std::sync::Arc<str>>,
+    pub tool: Option<Arc<str>>,
     /// The call shown in Result.
     pub call: Option<CallId>,
 }
@@ -84,12 +88,12 @@ pub struct Cx<'a> {
 
 impl Cx<'_> {
     /// The selected instance.
-    pub fn instance(&self) -> Option<&std::sync::Arc<Instance>> {
+    pub fn instance(&self) -> Option<&Arc<Instance>> {
         self.fleet.instance(self.selection.instance.as_ref()?)
     }
 
     /// The selected tool of the selected instance.
-    pub fn tool(&self) -> Option<&std::sync::Arc<ToolSpec>> {
+    pub fn tool(&self) -> Option<&Arc<ToolSpec>> {
         let name = self.selection.tool.as_ref()?;
         self.instance()?
             .tools
@@ -130,6 +134,13 @@ fn empty(area: Rect, buf: &mut Buffer, cx: &Cx, text: &str) {
     for (row, line) in wrap(text, columns).iter().enumerate() {
         Pen::new(buf, area, row).skip(1).put(line, style);
     }
+}
+
+/// Sessions by age, the shared one last.
+fn sessions_in_order(fleet: &Fleet) -> Vec<&Arc<Session>> {
+    let mut sessions = fleet.sessions_by_age();
+    sessions.sort_by_key(|session| session.id.as_str() == SHARED_SESSION);
+    sessions
 }
 
 /// A part of the screen.

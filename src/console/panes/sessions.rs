@@ -1,25 +1,25 @@
 //! Pane 1: sessions by age, with what they are made of.
 
-use std::collections::BTreeSet;
+mod draw;
+
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use ratatui::buffer::Buffer;
 use ratatui::layout::{Position, Rect};
-use ratatui::style::Style;
 
-use super::{Cx, Pane, PaneKind};
+use super::{Cx, Pane, PaneKind, sessions_in_order};
 use crate::console::action::Action;
 use crate::console::effect::Intent;
 use crate::console::keymap::Context;
 use crate::console::modals::confirm::Confirm;
-use crate::console::theme::Role;
 use crate::console::widgets::grid::{Grid, mark};
 use crate::console::widgets::hint;
-use crate::console::widgets::phase::{Tally, glyph, role};
-use crate::console::widgets::spark::progress_bar;
-use crate::console::widgets::text::{cut, plural, width};
+use crate::console::widgets::phase::Tally;
+use crate::console::widgets::text::plural;
 use crate::model::{
-    BackendName, Caller, Command, Fleet, Level, Notice, Phase, SHARED_SESSION, Session, SessionId,
+    BackendName, Caller, Command, Fleet, Level, Notice, SHARED_SESSION, Session, SessionId,
 };
 use crate::stores::lines::clean;
 
@@ -44,13 +44,15 @@ impl Node {
 pub struct Sessions {
     grid: Grid<Node>,
     rows: Vec<Node>,
+    /// The instances of each row.
+    tallies: Vec<Tally>,
     /// Sessions folded or unfolded against their default.
     flipped: BTreeSet<SessionId>,
     /// The narrowing at the last sync: tells a choice made here from one made elsewhere.
     seen: Option<SessionId>,
     revision: Option<u64>,
-    /// The newest session the operator opened.
-    newest_own: Option<SessionId>,
+    /// The newest session the operator opened so far.
+    newest_own: Option<(Timestamp, SessionId)>,
 }
 
 impl Sessions {
@@ -64,32 +66,44 @@ impl Sessions {
             return;
         }
         self.rows.clear();
-        let sessions = shown(cx.fleet);
-        if sessions.is_empty() {
-            return;
-        }
-        self.rows.push(Node::All);
-        for session in sessions {
-            self.rows.push(Node::Session(session.id.clone()));
+        self.tallies.clear();
+        let mut all = Tally::default();
+        for session in shown(cx.fleet) {
+            let backends = backends(session);
+            let sum = backends.values().fold(Tally::default(), Tally::plus);
+            all = all.plus(&sum);
+            self.push(Node::Session(session.id.clone()), sum);
             if self.is_unfolded(session) {
-                let backends = backends(session).into_iter();
-                self.rows
-                    .extend(backends.map(|name| Node::Backend(session.id.clone(), name)));
+                for (name, tally) in backends {
+                    self.push(Node::Backend(session.id.clone(), name), tally);
+                }
             }
         }
+        if !self.rows.is_empty() {
+            self.rows.insert(0, Node::All);
+            self.tallies.insert(0, all);
+        }
+    }
+
+    fn push(&mut self, node: Node, tally: Tally) {
+        self.rows.push(node);
+        self.tallies.push(tally);
     }
 
     /// Takes over a narrowing made elsewhere, and goes to a session the operator has just opened.
     fn follow(&mut self, cx: &Cx) {
-        let own = |session: &&&Arc<Session>| session.caller == Caller::Operator;
-        let sessions = cx.fleet.sessions_by_age();
-        let newest = sessions.iter().rfind(own).map(|session| session.id.clone());
-        let opened =
-            newest.is_some() && newest != self.newest_own && cx.selection.session.is_some();
-        self.newest_own.clone_from(&newest);
+        let own = |session: &&Arc<Session>| session.caller == Caller::Operator;
+        let own = cx.fleet.sessions.values().filter(own);
+        let newest = own
+            .map(|session| (session.opened, session.id.clone()))
+            .max();
+        let opened = newest > self.newest_own && cx.selection.session.is_some();
+        if newest > self.newest_own {
+            self.newest_own.clone_from(&newest);
+        }
         let current = self.grid.selected().and_then(Node::session);
         if opened {
-            self.grid.select(newest.map(Node::Session));
+            self.grid.select(newest.map(|(_, id)| Node::Session(id)));
         } else if cx.selection.session != self.seen && cx.selection.session.as_ref() != current {
             let node = cx
                 .selection
@@ -124,99 +138,12 @@ impl Sessions {
         self.grid.select(Some(Node::Session(session.id.clone())));
         self.revision = None;
     }
-
-    fn draw_row(&self, node: &Node, row: Rect, buf: &mut Buffer, cx: &Cx) {
-        let mut cells = Cells { row, buf };
-        match node {
-            Node::All => {
-                let tally = Tally::of(cx.fleet.instances().map(|instance| instance.phase));
-                let used = cells.right(&[summary(&tally, cx)]);
-                cells.left(2, "all sessions", cx.theme.style(Role::Text), used);
-            }
-            Node::Session(id) => {
-                if let Some(session) = cx.fleet.sessions.get(id) {
-                    self.draw_session(session, &mut cells, cx);
-                }
-            }
-            Node::Backend(id, name) => {
-                let session = cx.fleet.sessions.get(id);
-                let instances = session.into_iter().flat_map(|s| s.instances.values());
-                let mine = instances.filter(|instance| instance.backend.name == *name);
-                let tally = Tally::of(mine.map(|instance| instance.phase));
-                let used = cells.right(&states(&tally, cx));
-                let dim = cx.theme.style(Role::Dim);
-                let text = format!("{} ×{}", clean(name), tally.total());
-                cells.left(4, &text, dim, used);
-            }
-        }
-    }
-
-    fn draw_session(&self, session: &Session, cells: &mut Cells, cx: &Cx) {
-        let tally = tally(session);
-        let fold = if session.instances.is_empty() {
-            " "
-        } else if self.is_unfolded(session) {
-            "▾"
-        } else {
-            "▸"
-        };
-        let mut right = summary(&tally, cx);
-        if session.closing {
-            right = ("closing ◍".to_owned(), cx.theme.style(Role::PhaseStopping));
-        } else if tally.rising() > 0 {
-            right = (
-                progress(&tally, cells.row.width),
-                cx.theme.style(Role::PhaseStarting),
-            );
-        }
-        let used = cells.right(&[right]);
-        cells.left(0, fold, cx.theme.style(Role::Dim), 0);
-        let id = clean(session.id.short()).into_owned();
-        cells.left(2, &id, cx.theme.style(Role::Text), used);
-        if session.id.as_str() != SHARED_SESSION {
-            let caller = session.caller.to_string();
-            let left = u16::try_from(3 + width(&id)).unwrap_or(u16::MAX);
-            cells.left(left, &clean(&caller), cx.theme.style(Role::Dim), used);
-        }
-    }
-}
-
-/// One row of the pane that is being filled from both sides.
-struct Cells<'a> {
-    row: Rect,
-    buf: &'a mut Buffer,
-}
-
-impl Cells<'_> {
-    /// Draws at the right edge; the columns it took, with a space.
-    fn right(&mut self, texts: &[(String, Style)]) -> u16 {
-        let total: usize = texts.iter().map(|(text, _)| width(text)).sum();
-        let total = u16::try_from(total + texts.len().saturating_sub(1)).unwrap_or(u16::MAX);
-        let mut x = self.row.right().saturating_sub(total).max(self.row.x);
-        for (text, style) in texts {
-            let room = self.row.right().saturating_sub(x);
-            let (after, _) = self
-                .buf
-                .set_stringn(x, self.row.y, text, room.into(), *style);
-            x = after + 1;
-        }
-        total + 1
-    }
-
-    /// Draws from column `left` on, leaving `used` columns at the right alone.
-    fn left(&mut self, left: u16, text: &str, style: Style, used: u16) {
-        let room = usize::from(self.row.width.saturating_sub(left + used));
-        let x = self.row.x + left.min(self.row.width);
-        self.buf
-            .set_stringn(x, self.row.y, cut(text, room), room, style);
-    }
 }
 
 /// Sessions by age, the shared one last and only if there is something in it.
 fn shown(fleet: &Fleet) -> Vec<&Arc<Session>> {
-    let mut sessions = fleet.sessions_by_age();
+    let mut sessions = sessions_in_order(fleet);
     sessions.retain(|session| !(is_shared(session) && session.instances.is_empty()));
-    sessions.sort_by_key(|session| is_shared(session));
     sessions
 }
 
@@ -224,50 +151,14 @@ fn is_shared(session: &Session) -> bool {
     session.id.as_str() == SHARED_SESSION
 }
 
-fn backends(session: &Session) -> BTreeSet<BackendName> {
-    let instances = session.instances.values();
-    instances
-        .map(|instance| instance.backend.name.clone())
-        .collect()
-}
-
-fn tally(session: &Session) -> Tally {
-    Tally::of(session.instances.values().map(|instance| instance.phase))
-}
-
-/// `3 ●`: how many, and the state that needs attention most.
-fn summary(tally: &Tally, cx: &Cx) -> (String, Style) {
-    match tally.worst() {
-        Some(phase) => (
-            format!("{} {}", tally.total(), glyph(phase)),
-            cx.theme.style(role(phase)),
-        ),
-        None => ("–".to_owned(), cx.theme.style(Role::Dim)),
+/// The instances of each backend of a session.
+fn backends(session: &Session) -> BTreeMap<BackendName, Tally> {
+    let mut backends: BTreeMap<_, Tally> = BTreeMap::new();
+    for instance in session.instances.values() {
+        let tally = backends.entry(instance.backend.name.clone());
+        tally.or_default().add(instance.phase);
     }
-}
-
-/// `1 ✖`, `2 ●`: each state that occurs.
-fn states(tally: &Tally, cx: &Cx) -> Vec<(String, Style)> {
-    let text = |count, phase| {
-        if tally.total() == 1 {
-            glyph(phase).to_owned()
-        } else {
-            format!("{count} {}", glyph(phase))
-        }
-    };
-    let states = tally.iter();
-    states
-        .map(|(phase, count)| (text(count, phase), cx.theme.style(role(phase))))
-        .collect()
-}
-
-/// `▰▰▰▱ 3/4 ready`, shorter where there is less room.
-fn progress(tally: &Tally, columns: u16) -> String {
-    let (ready, total) = (tally.count(Phase::Ready), tally.total());
-    #[allow(clippy::cast_precision_loss, reason = "a bar of a few columns")]
-    let bar = progress_bar(ready as f64, total as f64, if columns < 34 { 4 } else { 8 });
-    let word = if columns < 34 { "" } else { " ready" };
-    format!("{bar} {ready}/{total}{word}")
+    backends
 }
 
 fn close(session: &Session, fleet: &Fleet) -> Intent {
@@ -279,11 +170,7 @@ fn close(session: &Session, fleet: &Fleet) -> Intent {
     }
     let parts: Vec<_> = backends(session)
         .into_iter()
-        .map(|name| {
-            let mine = |i: &&Arc<crate::model::Instance>| i.backend.name == name;
-            let count = session.instances.values().filter(mine).count();
-            format!("{} ×{count}", clean(&name))
-        })
+        .map(|(name, tally)| format!("{} ×{}", clean(&name), tally.total()))
         .collect();
     let mut lost = Vec::new();
     if !parts.is_empty() {
@@ -299,7 +186,7 @@ fn close(session: &Session, fleet: &Fleet) -> Intent {
         lost.push(plural(running, "running call"));
     }
     if let Caller::Agent(name) = &session.caller {
-        lost.push(format!("{} is still using it, perhaps", clean(name)));
+        lost.push(format!("{} may still be using it", clean(name)));
     }
     if lost.is_empty() {
         lost.push("it is empty: nothing is lost".to_owned());
@@ -396,7 +283,7 @@ impl Pane for Sessions {
         }
         let rows = self.rows.iter().enumerate().skip(self.grid.top());
         for ((index, node), row) in rows.zip(area.rows()) {
-            self.draw_row(node, row, buf, cx);
+            self.draw_row(node, &self.tallies[index], row, buf, cx);
             if index == self.grid.index() {
                 mark(row, buf, cx.theme, focused);
             }

@@ -17,8 +17,8 @@ pub enum Mode {
 impl Mode {
     fn label(self) -> &'static str {
         match self {
-            Mode::Filter => "& ",
-            Mode::Search => "/ ",
+            Mode::Filter => "filter: ",
+            Mode::Search => "search: ",
         }
     }
 }

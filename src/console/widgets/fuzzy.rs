@@ -9,7 +9,7 @@ pub struct Match {
 
 /// For a character at the begin of a word, and for one that follows the one matched before it.
 const WORD_START: i32 = 8;
-const CONSECUTIVE: i32 = 6;
+const CONSECUTIVE: i32 = 8;
 /// For a match at the very begin.
 const BEGIN: i32 = 6;
 

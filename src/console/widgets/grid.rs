@@ -60,6 +60,14 @@ pub struct Row {
     pub tail: Option<Span<'static>>,
 }
 
+/// What is drawn: columns, how many rows there are, and how to get one of them.
+pub struct Table<'a> {
+    pub columns: &'a [Column],
+    pub len: usize,
+    /// Asked for the rows in sight only.
+    pub row: &'a dyn Fn(usize) -> Row,
+}
+
 /// Where a column is on screen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Place {
@@ -168,14 +176,8 @@ impl<Id: Clone + PartialEq> Grid<Id> {
     }
 
     /// Draws the header on the first row and the rows in sight below it.
-    pub fn draw(
-        &self,
-        columns: &[Column],
-        len: usize,
-        row: impl Fn(usize) -> Row,
-        (area, buf): (Rect, &mut Buffer),
-        (theme, focused): (&Theme, bool),
-    ) {
+    pub fn draw(&self, table: &Table, area: Rect, buf: &mut Buffer, theme: &Theme, focused: bool) {
+        let Table { columns, len, row } = *table;
         let places = places(columns, area);
         let header = theme.style(Role::Dim);
         for place in &places {
@@ -239,7 +241,7 @@ fn draw_row(columns: &[Column], places: &[Place], row: &Row, area: Rect, buf: &m
     let place = Place {
         column: 0,
         x,
-        width: area.right().saturating_sub(x),
+        width: area.right().saturating_sub(x + 1),
     };
     put(buf, place, area.y, tail, false);
 }
@@ -259,7 +261,9 @@ fn places(columns: &[Column], area: Rect) -> Vec<Place> {
         let widths: u16 = kept.iter().map(|index| columns[*index].width + GAP).sum();
         (MARKER + widths).saturating_sub(GAP)
     };
-    while needed(&kept) > area.width {
+    // One column off the right edge.
+    let room = area.width.saturating_sub(1);
+    while needed(&kept) > room {
         let least = kept
             .iter()
             .copied()
@@ -268,7 +272,7 @@ fn places(columns: &[Column], area: Rect) -> Vec<Place> {
         let Some(least) = least else { break };
         kept.retain(|index| *index != least);
     }
-    let mut spare = area.width.saturating_sub(needed(&kept));
+    let mut spare = room.saturating_sub(needed(&kept));
     let mut x = area.x + MARKER;
     let mut places = Vec::with_capacity(kept.len());
     for column in kept {
@@ -324,13 +328,12 @@ mod tests {
     fn drawn(width: u16, rows: &[&'static str], grid: &Grid<&'static str>) -> Vec<String> {
         let area = Rect::new(0, 0, width, 4);
         let mut buf = Buffer::empty(area);
-        grid.draw(
-            &COLUMNS,
-            rows.len(),
-            |index| row(rows[index]),
-            (area, &mut buf),
-            (&theme(), true),
-        );
+        let table = Table {
+            columns: &COLUMNS,
+            len: rows.len(),
+            row: &|index| row(rows[index]),
+        };
+        grid.draw(&table, area, &mut buf, &theme(), true);
         text(&buf)
     }
 
@@ -349,7 +352,7 @@ mod tests {
         );
         assert_eq!(
             drawn(16, &rows, &grid)[..2],
-            ["  NAME    LAST", "> alpha   some …"]
+            ["  NAME    LAST", "> alpha   some…"]
         );
         assert_eq!(drawn(10, &rows, &grid)[..2], ["  NAME", "> alpha"]);
     }
@@ -362,8 +365,13 @@ mod tests {
             cells: vec!["alpha".into()],
             tail: Some("everything that follows".into()),
         };
-        Grid::<u8>::default().draw(&COLUMNS, 1, tail, (area, &mut buf), (&theme(), true));
-        assert_eq!(text(&buf)[1], "  alpha   everything that fol…");
+        let table = Table {
+            columns: &COLUMNS,
+            len: 1,
+            row: &tail,
+        };
+        Grid::<u8>::default().draw(&table, area, &mut buf, &theme(), true);
+        assert_eq!(text(&buf)[1], "  alpha   everything that fo…");
     }
 
     #[test]
@@ -425,14 +433,14 @@ mod tests {
             asked.set(asked.get() + 1);
             row("alpha")
         };
+        let table = Table {
+            columns: &COLUMNS,
+            len: rows.len(),
+            row: &row,
+        };
+        let theme = theme();
         let begin = Instant::now();
-        grid.draw(
-            &COLUMNS,
-            rows.len(),
-            row,
-            (area, &mut buf),
-            (&theme(), true),
-        );
+        grid.draw(&table, area, &mut buf, &theme, true);
         let took = begin.elapsed();
         assert_eq!(asked.get(), 44);
         // A debug build on a loaded machine; a release build needs about 50 µs.

@@ -50,13 +50,18 @@ const ORDER: [Phase; 7] = [
 ];
 
 impl Tally {
-    pub fn of(phases: impl Iterator<Item = Phase>) -> Self {
-        let mut tally = Self::default();
-        for phase in phases {
-            let place = ORDER.iter().position(|other| *other == phase);
-            tally.0[place.unwrap_or_default()] += 1;
+    pub fn add(&mut self, phase: Phase) {
+        let place = ORDER.iter().position(|other| *other == phase);
+        self.0[place.expect("ORDER has every phase: a test goes through them")] += 1;
+    }
+
+    /// The sum of both.
+    #[must_use]
+    pub fn plus(mut self, other: &Self) -> Self {
+        for (mine, theirs) in self.0.iter_mut().zip(other.0) {
+            *mine += theirs;
         }
-        tally
+        self
     }
 
     pub fn total(&self) -> usize {
@@ -77,13 +82,32 @@ impl Tally {
             .filter(|(_, count)| *count > 0)
     }
 
-    /// The phase that stands for all.
-    pub fn worst(&self) -> Option<Phase> {
-        self.iter().next().map(|(phase, _)| phase)
-    }
-
     /// Instances on their way up.
     pub fn rising(&self) -> usize {
         self.count(Phase::Pending) + self.count(Phase::Starting)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use strum::IntoEnumIterator;
+
+    use super::*;
+
+    #[test]
+    fn every_phase_is_counted_and_failures_come_first() {
+        let mut tally = Tally::default();
+        for phase in Phase::iter().chain([Phase::Failed]) {
+            tally.add(phase);
+        }
+        assert_eq!(tally.total(), Phase::iter().count() + 1);
+        assert_eq!(tally.iter().next(), Some((Phase::Failed, 2)));
+        assert_eq!((tally.rising(), tally.plus(&tally).rising()), (2, 4));
+        let glyphs: std::collections::BTreeSet<_> = Phase::iter().map(glyph).collect();
+        assert_eq!(
+            glyphs.len(),
+            Phase::iter().count(),
+            "told apart without colour"
+        );
     }
 }

@@ -63,20 +63,17 @@ impl Sheet {
 
     /// All of it, unwrapped.
     pub fn plain(&self) -> String {
-        let mut text = String::new();
-        for part in &self.parts {
-            match part {
-                Part::Heading(heading) if text.is_empty() => text += heading,
-                Part::Heading(heading) => text += &format!("\n{heading}"),
-                Part::Fact(label, value, _) => text += &format!("  {label}: {value}"),
-                Part::Text(lines, _) => {
-                    let lines: Vec<_> = lines.lines().map(|line| format!("  {line}")).collect();
-                    text += &lines.join("\n");
-                }
-            }
-            text.push('\n');
-        }
-        text
+        let parts = self
+            .parts
+            .iter()
+            .enumerate()
+            .map(|(place, part)| match part {
+                Part::Heading(heading) if place == 0 => format!("{heading}\n"),
+                Part::Heading(heading) => format!("\n{heading}\n"),
+                Part::Fact(label, value, _) => format!("  {label}: {value}\n"),
+                Part::Text(text, _) => text.lines().flat_map(|line| ["  ", line, "\n"]).collect(),
+            });
+        parts.collect()
     }
 
     /// The rows it needs at this width.

@@ -113,7 +113,7 @@ pub fn size_coarse(bytes: u64) -> String {
         return format!("{mebibytes}M");
     }
     let tenths = mebibytes * 10 / 1024;
-    if tenths < 100 {
+    if tenths < 100 && !tenths.is_multiple_of(10) {
         format!("{}.{}G", tenths / 10, tenths % 10)
     } else {
         format!("{}G", tenths / 10)

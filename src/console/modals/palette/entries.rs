@@ -11,6 +11,7 @@ use crate::console::keymap::Context;
 use crate::console::panes::{Cx, PaneKind};
 use crate::console::theme::BUILT_IN;
 use crate::model::{Ask, BackendName, Caller, Command, Instance, InstanceId, Phase, SessionId};
+use crate::stores::lines::clean;
 
 /// What an entry is about.
 enum Target {
@@ -26,7 +27,7 @@ enum Target {
 /// One line of the palette.
 pub struct Entry {
     target: Target,
-    /// What is searched.
+    /// What is searched; clean.
     pub text: String,
     pub note: String,
 }
@@ -35,8 +36,8 @@ impl Entry {
     fn new(target: Target, text: impl Into<String>, note: impl Into<String>) -> Self {
         Self {
             target,
-            text: text.into(),
-            note: note.into(),
+            text: clean(&text.into()).into_owned(),
+            note: clean(&note.into()).into_owned(),
         }
     }
 

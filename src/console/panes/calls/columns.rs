@@ -12,12 +12,12 @@ use crate::model::{Call, CallState, Caller, Obedience, Outcome, Progress};
 use crate::stores::lines::clean;
 
 pub const COLUMNS: [Column; 10] = [
-    Column::right("ID", 5, 1),
+    Column::left("ID", 5, 1),
     Column::left("TIME", 8, 5),
-    Column::left("CALLER", 10, 6),
+    Column::left("CALLER", 12, 6),
     Column::left("BACKEND", 11, 7),
     Column::left("INSTANCE", 8, 8),
-    Column::left("TOOL", 18, 0),
+    Column::left("TOOL", 16, 0),
     Column::left("STATE", 8, 0),
     Column::right("TOOK", 6, 2),
     Column::right("SIZE", 8, 3),
@@ -65,13 +65,13 @@ pub fn row(call: &Call, cx: &Cx) -> Row {
             }
             Outcome::Cancelled(obedience) => (
                 format!(
-                    "⊘ cancelled after {}: {}",
-                    duration_short(*took),
-                    truth(*obedience)
+                    "⊘ cancelled, server {} · {}",
+                    truth(*obedience),
+                    duration_short(*took)
                 ),
                 Role::LevelWarn,
             ),
-            Outcome::Failed(failure) => (format!("✖ failed  {failure}"), Role::LevelError),
+            Outcome::Failed(failure) => (format!("✖ failed  {}", failure.cause), Role::LevelError),
         },
     };
     Row {
@@ -90,9 +90,9 @@ fn answered(outcome: &Outcome) -> (&'static str, Role) {
 /// What the server did when it was told to stop.
 fn truth(obedience: Obedience) -> &'static str {
     match obedience {
-        Obedience::Confirmed => "the server stopped",
-        Obedience::Silent => "the server fell silent",
-        Obedience::Ignored => "the server went on",
+        Obedience::Confirmed => "stopped",
+        Obedience::Silent => "silent",
+        Obedience::Ignored => "went on",
     }
 }
 
@@ -101,22 +101,21 @@ fn running(call: &Call, cx: &Cx) -> String {
     let elapsed = cx.now.duration_since(call.started);
     let elapsed = elapsed.max(SignedDuration::ZERO).unsigned_abs();
     let left = call.deadline.duration_since(cx.now).as_secs().max(0);
-    let mut text = format!("◐ {:.1} s", elapsed.as_secs_f64());
-    if let Some(progress) = &call.progress {
-        text += &format!(" {}", progress_text(progress));
-    }
-    format!("{text} · {left} s left")
+    let elapsed = elapsed.as_secs_f64();
+    let progress = call.progress.as_ref().map(progress_text);
+    let progress = progress.unwrap_or_default();
+    format!("◐ {elapsed:.1} s{progress} · {left} s left")
 }
 
 fn progress_text(progress: &Progress) -> String {
     let message = progress.message.as_deref().unwrap_or_default();
     let done = match progress.total {
         Some(total) => format!(
-            "{} {}/{total}",
+            " {} {}/{total}",
             progress_bar(progress.done, total, BAR),
             progress.done
         ),
-        None => format!("progress {}", progress.done),
+        None => format!(" progress {}", progress.done),
     };
     format!("{done} {message}").trim_end().to_owned()
 }

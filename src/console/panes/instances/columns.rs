@@ -17,19 +17,19 @@ pub fn columns(cx: &Cx) -> [Column; 13] {
     let names = cx.fleet.backends.iter().map(|backend| width(&backend.name));
     let widest = names.max().unwrap_or_default().clamp(7, 20);
     [
-        Column::left("STATE", 10, 0),
+        Column::left("STATE", 11, 0),
         Column::left("ID", 8, 1),
         Column::left("BACKEND", u16::try_from(widest).unwrap_or(20), 0),
         Column::left("MODE", 8, 9),
         Column::left("VIA", 5, 10),
         Column::right("UP", 5, 4),
-        Column::right("CPU", 4, 5),
-        Column::right("MEM", 5, 6),
-        Column::right("RST", 3, 8),
+        Column::right("CPU", 4, 6),
+        Column::right("MEM", 5, 5),
+        Column::right("RST", 3, 7),
         Column::right("CALLS", 5, 3),
-        Column::right("ERR", 3, 7),
-        Column::right("P50", 6, 7),
-        Column::left("LAST", 8, 2).fill(),
+        Column::right("ERR", 3, 3),
+        Column::right("P50", 6, 8),
+        Column::left("LAST", 10, 2).fill(),
     ]
 }
 
@@ -86,10 +86,11 @@ pub fn row(instance: &Instance, cx: &Cx) -> Row {
 /// `● ready`, or `● ready ·2` while it works on two calls.
 fn state(instance: &Instance, cx: &Cx) -> Span<'static> {
     let phase = instance.phase;
-    let mut text = format!("{} {phase}", glyph(phase));
-    if instance.in_flight > 0 {
-        text += &format!(" ·{}", instance.in_flight);
-    }
+    let busy = match instance.in_flight {
+        0 => String::new(),
+        calls => format!(" ·{calls}"),
+    };
+    let text = format!("{} {phase}{busy}", glyph(phase));
     Span::styled(text, cx.theme.style(role(phase)))
 }
 

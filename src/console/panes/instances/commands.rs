@@ -1,0 +1,108 @@
+//! What can be done to an instance, with a question first where something would be lost.
+
+use std::sync::Arc;
+
+use crate::console::effect::Intent;
+use crate::console::modals::confirm::Confirm;
+use crate::console::modals::death_card::DeathCardPage;
+use crate::console::modals::inspect::Inspect;
+use crate::console::panes::PaneKind;
+use crate::console::widgets::text::plural;
+use crate::model::{Command, Instance, Level, Notice, Phase};
+use crate::stores::lines::clean;
+
+/// The tools of a living one, the evidence of a dead one.
+pub fn open(instance: &Arc<Instance>) -> Intent {
+    match instance.phase {
+        Phase::Failed | Phase::Waiting => evidence(instance),
+        _ => Intent::Focus(PaneKind::Tools),
+    }
+}
+
+/// Everything about it; the evidence first if it failed.
+pub fn inspect(instance: &Arc<Instance>) -> Intent {
+    if instance.phase == Phase::Failed {
+        evidence(instance)
+    } else {
+        Intent::Open(Box::new(Inspect::new(instance)))
+    }
+}
+
+/// The death card, or the plain facts if nothing died.
+fn evidence(instance: &Arc<Instance>) -> Intent {
+    match DeathCardPage::new(instance) {
+        Some(page) => Intent::Open(Box::new(page)),
+        None => Intent::Open(Box::new(Inspect::new(instance))),
+    }
+}
+
+/// `filesystem a1b2c3d4`.
+fn name(instance: &Instance) -> String {
+    clean(&format!(
+        "{} {}",
+        instance.backend.name,
+        instance.id.short()
+    ))
+    .into_owned()
+}
+
+fn calls_lost(instance: &Instance) -> Vec<String> {
+    let running = instance.in_flight as usize;
+    let line = format!("{} will be cancelled", plural(running, "running call"));
+    if running > 0 { vec![line] } else { Vec::new() }
+}
+
+/// At once, unless calls would be lost.
+pub fn restart(instance: &Instance) -> Vec<Intent> {
+    let restart = Intent::send(Command::Restart(instance.id.clone()));
+    let lost = calls_lost(instance);
+    if lost.is_empty() {
+        return vec![restart];
+    }
+    let question = format!("Restart {}?", name(instance));
+    vec![Intent::Open(Box::new(Confirm::new(
+        question,
+        lost,
+        vec![restart],
+    )))]
+}
+
+/// Stopping asks; starting does not.
+pub fn stop_or_start(instance: &Instance) -> Vec<Intent> {
+    let id = instance.id.clone();
+    match instance.phase {
+        Phase::Stopped | Phase::Failed => vec![Intent::send(Command::Start(id))],
+        Phase::Stopping => vec![Intent::Tell(Notice::new(
+            Level::Info,
+            format!("{} is stopping already", name(instance)),
+        ))],
+        Phase::Pending | Phase::Starting | Phase::Ready | Phase::Waiting => {
+            let mut lost = vec!["its state will be lost; s starts it again".to_owned()];
+            lost.extend(calls_lost(instance));
+            let question = format!("Stop {}?", name(instance));
+            vec![Intent::Open(Box::new(Confirm::new(
+                question,
+                lost,
+                vec![Intent::send(Command::Stop(id))],
+            )))]
+        }
+    }
+}
+
+/// Asks.
+pub fn remove(instance: &Instance) -> Vec<Intent> {
+    let mut lost = vec![format!(
+        "it is taken out of session {}, with its log and tool list",
+        clean(instance.session.short())
+    )];
+    if !instance.phase.is_settled() {
+        lost.insert(0, "it will be stopped and its state lost".to_owned());
+    }
+    lost.extend(calls_lost(instance));
+    let question = format!("Remove {}?", name(instance));
+    vec![Intent::Open(Box::new(Confirm::new(
+        question,
+        lost,
+        vec![Intent::send(Command::Remove(instance.id.clone()))],
+    )))]
+}
