@@ -1,8 +1,10 @@
 //! The panes: one file each. A pane owns its scroll, selection and filters, and nothing else.
 
 mod blank;
+mod call;
 mod events;
 mod logs;
+mod tools;
 
 use crossterm::event::KeyEvent;
 use jiff::Timestamp;
@@ -98,6 +100,8 @@ pub fn all() -> Vec<Box<dyn Pane>> {
     PaneKind::iter()
         .map(|kind| -> Box<dyn Pane> {
             match kind {
+                PaneKind::Tools => Box::new(tools::Tools::default()),
+                PaneKind::Call => Box::new(call::CallPane::default()),
                 PaneKind::Logs => Box::new(logs::Logs::default()),
                 PaneKind::Events => Box::new(events::Events::default()),
                 other => Box::new(blank::Blank(other)),
