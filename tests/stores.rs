@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)] // Tests may.
 
 mod stores {
+    mod document;
     mod lines;
     mod logs;
 }

@@ -115,8 +115,9 @@ fn counts_stay_exact_under_concurrent_writers_and_a_reader() {
         for _ in 0..WRITERS {
             let writer = store.writer(&id);
             scope.spawn(move || {
-                (0..LINES)
-                    .for_each(|n| writer.chunk(Source::Stderr, format!("line {n}\n").as_bytes()))
+                for n in 0..LINES {
+                    writer.chunk(Source::Stderr, format!("line {n}\n").as_bytes());
+                }
             });
         }
     });
