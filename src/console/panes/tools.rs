@@ -173,7 +173,7 @@ impl Tools {
             }
         };
         if let Some(problem) = &tool.problem {
-            paragraph(&format!("! {problem}"), cx.theme.style(Role::LevelWarn));
+            paragraph(&format!("? {problem}"), cx.theme.style(Role::LevelWarn));
         }
         if let Some(title) = tool.title.as_ref().filter(|title| **title != tool.name) {
             paragraph(title, cx.theme.style(Role::Title));
@@ -189,12 +189,12 @@ impl Tools {
 fn draw_row(tool: &ToolSpec, area: Rect, row: usize, buf: &mut Buffer, cx: &Cx, selected: bool) {
     let mut pen = Pen::new(buf, area, row);
     if tool.problem.is_some() {
-        pen.put_right(" !", cx.theme.style(Role::LevelWarn));
+        pen.put_right(" ?", cx.theme.style(Role::LevelWarn));
     }
     if annotation(tool, "readOnlyHint") == Some(true) {
         pen.put_right(" ro", cx.theme.style(Role::Dim));
     } else if annotation(tool, "destructiveHint") == Some(true) {
-        pen.put_right(" ✖", cx.theme.style(Role::LevelError));
+        pen.put_right(" !", cx.theme.style(Role::LevelError));
     }
     pen.put(
         if selected { "> " } else { "  " },
@@ -213,7 +213,7 @@ fn hints(tool: &ToolSpec) -> Vec<&'static str> {
     let told = |name| annotation(tool, name) == Some(true);
     [
         (read_only, "only reads"),
-        (!read_only && told("destructiveHint"), "may destroy data"),
+        (!read_only && told("destructiveHint"), "! may destroy data"),
         (!read_only && told("idempotentHint"), "safe to repeat"),
         (told("openWorldHint"), "reaches outside"),
     ]
@@ -379,7 +379,8 @@ impl Pane for Tools {
         }
         let (list, about) = self.parts(area);
         if self.order.rows.is_empty() {
-            empty(list, buf, cx, &self.reason(cx));
+            let body = list.union(about);
+            empty(body, buf, cx, &self.reason(cx));
             return;
         }
         self.draw_list(list, buf, focused, cx);
