@@ -13,7 +13,9 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use envdeck::console::msg::Msg;
 use envdeck::console::testing::{self, Harness};
-use envdeck::model::{Event, Fleet, Happening, InstanceId, Level, Notice, Phase, Sample, SessionId};
+use envdeck::model::{
+    Event, Fleet, Happening, InstanceId, Level, Notice, Phase, Sample, SessionId,
+};
 use envdeck::stores::logs::{LogStore, Source};
 use envdeck::stores::results::{Opened, ResultStore};
 use portable_pty::{CommandBuilder, PtySize, native_pty_system};
@@ -22,7 +24,11 @@ const INSTANCES: usize = 10_000;
 const LINES_PER_SECOND: u64 = 100_000;
 
 fn main() {
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .unwrap();
     let _inside = runtime.enter();
     frames_over_a_large_fleet();
     flood_memory(Duration::from_secs(60));
@@ -39,14 +45,26 @@ fn row(what: &str, figure: &str) {
 fn spread(mut times: Vec<Duration>) -> String {
     times.sort_unstable();
     let at = |share: f64| times[((times.len() - 1) as f64 * share) as usize];
-    format!("median {:?}  p99 {:?}  max {:?}", at(0.5), at(0.99), at(1.0))
+    format!(
+        "median {:?}  p99 {:?}  max {:?}",
+        at(0.5),
+        at(0.99),
+        at(1.0)
+    )
 }
 
 /// Resident memory of a process, MiB.
 fn resident(pid: u32) -> f64 {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
-    let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap_or_default();
-    line.split_whitespace().nth(1).and_then(|kib| kib.parse::<f64>().ok()).unwrap_or_default() / 1024.0
+    let line = status
+        .lines()
+        .find(|line| line.starts_with("VmRSS:"))
+        .unwrap_or_default();
+    line.split_whitespace()
+        .nth(1)
+        .and_then(|kib| kib.parse::<f64>().ok())
+        .unwrap_or_default()
+        / 1024.0
 }
 
 fn results() -> ResultStore {
@@ -58,16 +76,31 @@ fn large_fleet() -> (Fleet, Vec<InstanceId>) {
     let backend = testing::backend("filesystem");
     let mut fleet = Fleet::new([backend.clone()].into());
     let mut ids = Vec::with_capacity(INSTANCES);
-    let mut apply = |what| fleet.apply(&Event { at: jiff::Timestamp::UNIX_EPOCH, what });
+    let mut apply = |what| {
+        fleet.apply(&Event {
+            at: jiff::Timestamp::UNIX_EPOCH,
+            what,
+        })
+    };
     for index in 0..INSTANCES {
         let session = SessionId::new(format!("{:06x}", index / 100));
         if index % 100 == 0 {
-            apply(Happening::SessionOpened { session: session.clone(), caller: envdeck::model::Caller::Operator });
+            apply(Happening::SessionOpened {
+                session: session.clone(),
+                caller: envdeck::model::Caller::Operator,
+            });
         }
         let instance = InstanceId::new(format!("{index:08x}"));
-        apply(Happening::InstanceAdded { session, instance: instance.clone(), backend: backend.clone() });
+        apply(Happening::InstanceAdded {
+            session,
+            instance: instance.clone(),
+            backend: backend.clone(),
+        });
         for phase in [Phase::Starting, Phase::Ready] {
-            apply(Happening::PhaseChanged { instance: instance.clone(), phase });
+            apply(Happening::PhaseChanged {
+                instance: instance.clone(),
+                phase,
+            });
         }
         ids.push(instance);
     }
@@ -75,7 +108,11 @@ fn large_fleet() -> (Fleet, Vec<InstanceId>) {
 }
 
 /// Writes `LINES_PER_SECOND` lines in batches until told to stop; returns how many.
-fn flood(logs: &LogStore, instance: &InstanceId, stop: Arc<AtomicBool>) -> std::thread::JoinHandle<u64> {
+fn flood(
+    logs: &LogStore,
+    instance: &InstanceId,
+    stop: Arc<AtomicBool>,
+) -> std::thread::JoinHandle<u64> {
     let writer = logs.writer(instance);
     std::thread::spawn(move || {
         let begin = Instant::now();
@@ -83,7 +120,9 @@ fn flood(logs: &LogStore, instance: &InstanceId, stop: Arc<AtomicBool>) -> std::
         while !stop.load(Ordering::Relaxed) {
             let due = begin.elapsed().as_millis() as u64 * LINES_PER_SECOND / 1000;
             let batch: String = (written..due)
-                .map(|n| format!("WARN flood line {n:09} the quick brown fox jumps over the lazy dog\n"))
+                .map(|n| {
+                    format!("WARN flood line {n:09} the quick brown fox jumps over the lazy dog\n")
+                })
                 .collect();
             writer.chunk(Source::Stderr, batch.as_bytes());
             written = due.max(written);
@@ -112,7 +151,10 @@ fn frames_over_a_large_fleet() {
                 memory_limit: None,
                 processes: 1,
             };
-            fleet.apply(&Event { at: jiff::Timestamp::UNIX_EPOCH, what: Happening::Sampled { instance, sample } });
+            fleet.apply(&Event {
+                at: jiff::Timestamp::UNIX_EPOCH,
+                what: Happening::Sampled { instance, sample },
+            });
         }
         let picture = Arc::new(fleet.clone());
         let begin = Instant::now();
@@ -124,7 +166,10 @@ fn frames_over_a_large_fleet() {
     }
     stop.store(true, Ordering::Relaxed);
     flooding.join().unwrap();
-    row("frame, 10 000 instances, 100 000 lines/s, 10 000 events/s", &spread(times));
+    row(
+        "frame, 10 000 instances, 100 000 lines/s, 10 000 events/s",
+        &spread(times),
+    );
     let key = |harness: &mut Harness| {
         let begin = Instant::now();
         harness.send(Msg::Notice(Notice::new(Level::Info, "a key")));
@@ -150,14 +195,20 @@ fn flood_memory(length: Duration) {
     let exact = window.dropped + window.lines.len() as u64 == written;
     row(
         &format!("flood of {length:?}, {written} lines: RSS after a quarter, at the end"),
-        &format!("{early:.0} MiB, {late:.0} MiB; dropped {} (exact: {exact})", window.dropped),
+        &format!(
+            "{early:.0} MiB, {late:.0} MiB; dropped {} (exact: {exact})",
+            window.dropped
+        ),
     );
 }
 
 fn huge_result(megabytes: usize) {
     let line = r#"{"id": 12345678, "name": "row", "tags": ["a", "b"], "text": "the quick brown fox jumps over it"}, "#;
     let rows = line.repeat((megabytes << 20) / line.len());
-    let raw = format!(r#"{{"content": [], "structuredContent": {{"rows": [{}0]}}}}"#, rows);
+    let raw = format!(
+        r#"{{"content": [], "structuredContent": {{"rows": [{}0]}}}}"#,
+        rows
+    );
     let before = resident(std::process::id());
     let store = results();
     let begin = Instant::now();
@@ -208,20 +259,39 @@ fn the_program() {
     let pid = child.process_id().unwrap();
     let (bytes, ticks) = (written.load(Ordering::Relaxed), cpu_ticks(pid));
     std::thread::sleep(Duration::from_secs(10));
-    let idle = (written.load(Ordering::Relaxed) - bytes, cpu_ticks(pid) - ticks);
+    let idle = (
+        written.load(Ordering::Relaxed) - bytes,
+        cpu_ticks(pid) - ticks,
+    );
     row(
         "idle for 10 s: bytes to the terminal, CPU, RSS",
-        &format!("{} B, {:.1} %, {:.1} MiB", idle.0, idle.1 as f64 / 10.0, resident(pid)),
+        &format!(
+            "{} B, {:.1} %, {:.1} MiB",
+            idle.0,
+            idle.1 as f64 / 10.0,
+            resident(pid)
+        ),
     );
     child.kill().unwrap();
     child.wait().unwrap();
 }
 
-type Opening =
-    (Instant, Box<dyn Read + Send>, Box<dyn portable_pty::Child + Send + Sync>, Box<dyn portable_pty::MasterPty + Send>);
+type Opening = (
+    Instant,
+    Box<dyn Read + Send>,
+    Box<dyn portable_pty::Child + Send + Sync>,
+    Box<dyn portable_pty::MasterPty + Send>,
+);
 
 fn open(home: &std::path::Path) -> Opening {
-    let pair = native_pty_system().openpty(PtySize { rows: 45, cols: 160, pixel_width: 0, pixel_height: 0 }).unwrap();
+    let pair = native_pty_system()
+        .openpty(PtySize {
+            rows: 45,
+            cols: 160,
+            pixel_width: 0,
+            pixel_height: 0,
+        })
+        .unwrap();
     let mut command = CommandBuilder::new(env!("CARGO_BIN_EXE_envdeck"));
     command.env("HOME", home);
     command.env("TERM", "xterm-256color");
@@ -234,6 +304,14 @@ fn open(home: &std::path::Path) -> Opening {
 /// User and system time of a process in ticks of 10 ms.
 fn cpu_ticks(pid: u32) -> u64 {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    let fields: Vec<_> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
-    [11, 12].iter().filter_map(|index| fields.get(*index)?.parse::<u64>().ok()).sum()
+    let fields: Vec<_> = stat
+        .rsplit(')')
+        .next()
+        .unwrap_or_default()
+        .split_whitespace()
+        .collect();
+    [11, 12]
+        .iter()
+        .filter_map(|index| fields.get(*index)?.parse::<u64>().ok())
+        .sum()
 }

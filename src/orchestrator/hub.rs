@@ -7,8 +7,9 @@ use jiff::Timestamp;
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 use tokio::time::{Instant, sleep_until};
 
-use super::{journal, notices};
+use super::{events_log, journal, notices};
 use crate::model::{Event, Fleet, Happening, Notice};
+use crate::stores::logs::{LogWriter, Source};
 
 /// Events that may wait for the hub; then those who report them wait.
 const QUEUE: usize = 1024;
@@ -71,12 +72,14 @@ pub(super) struct Hub {
     last_publish: Option<Instant>,
     notices: broadcast::Sender<Notice>,
     events: broadcast::Sender<Arc<Event>>,
+    /// The Events pane.
+    events_log: LogWriter,
     /// Answered at the next publication.
     flushes: Vec<oneshot::Sender<()>>,
 }
 
 impl Hub {
-    pub fn new(fleet: Fleet) -> (Self, Reporter, Outlets) {
+    pub fn new(fleet: Fleet, events_log: LogWriter) -> (Self, Reporter, Outlets) {
         let (sender, messages) = mpsc::channel(QUEUE);
         let fleet = Arc::new(fleet);
         let (published, reader) = watch::channel(fleet.clone());
@@ -98,6 +101,7 @@ impl Hub {
             last_publish: None,
             notices,
             events,
+            events_log,
             flushes: vec![],
         };
         (hub, reporter, outlets)
@@ -145,6 +149,9 @@ impl Hub {
         {
             tracing::error!(%instance, from = %known.phase, to = %phase, "illegal move");
         }
+        if let Some(line) = events_log::line(&self.fleet, &event) {
+            self.events_log.line(Source::Envdeck, &line);
+        }
         let _ = self.events.send(Arc::new(event));
     }
 
@@ -169,7 +176,8 @@ impl Hub {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Caller, SessionId};
+    use crate::model::{Caller, InstanceId, SessionId};
+    use crate::stores::logs::LogStore;
 
     fn opened(number: u32) -> Happening {
         let session = SessionId::new(number.to_string());
@@ -181,7 +189,10 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn the_first_change_is_published_at_once_and_a_flood_once_a_frame() {
-        let (hub, reporter, mut outlets) = Hub::new(Fleet::default());
+        let (hub, reporter, mut outlets) = Hub::new(
+            Fleet::default(),
+            LogStore::default().writer(&InstanceId::new("events")),
+        );
         tokio::spawn(hub.run());
         tokio::time::sleep(Duration::from_secs(1)).await;
         let began = Instant::now();
@@ -208,7 +219,10 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_flush_resolves_when_everything_before_it_is_published() {
-        let (hub, reporter, outlets) = Hub::new(Fleet::default());
+        let (hub, reporter, outlets) = Hub::new(
+            Fleet::default(),
+            LogStore::default().writer(&InstanceId::new("events")),
+        );
         tokio::spawn(hub.run());
         for number in 0..100 {
             reporter.report(opened(number)).await;
@@ -219,7 +233,10 @@ mod tests {
 
     #[tokio::test]
     async fn the_hub_ends_with_its_last_reporter_and_publishes_everything() {
-        let (hub, reporter, outlets) = Hub::new(Fleet::default());
+        let (hub, reporter, outlets) = Hub::new(
+            Fleet::default(),
+            LogStore::default().writer(&InstanceId::new("events")),
+        );
         let hub = tokio::spawn(hub.run());
         for number in 0..500 {
             reporter.report(opened(number)).await;

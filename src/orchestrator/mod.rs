@@ -6,6 +6,7 @@ mod core;
 mod deadline;
 mod death;
 mod desk;
+mod events_log;
 mod flight;
 mod handle;
 mod health;
@@ -39,9 +40,9 @@ use self::core::{Core, Tokens};
 use self::hub::Hub;
 use crate::config::Config;
 use crate::drivers::Drivers;
-use crate::model::{BackendInfo, Failure, Fleet, RunId};
+use crate::model::{BackendInfo, Failure, Fleet, InstanceId, RunId};
 use crate::stores::history::History;
-use crate::stores::logs::LogStore;
+use crate::stores::logs::{EVENTS_LOG, LogStore};
 use crate::stores::results::ResultStore;
 
 /// Commands that may wait; then front ends are told to try again.
@@ -84,7 +85,9 @@ pub fn start(setup: Setup) -> Orchestrator {
             ))
         })
         .collect();
-    let (hub, reporter, outlets) = Hub::new(Fleet::new(backends.clone()));
+    let logs = LogStore::default();
+    let events_log = logs.writer(&InstanceId::new(EVENTS_LOG));
+    let (hub, reporter, outlets) = Hub::new(Fleet::new(backends.clone()), events_log);
     tokio::spawn(hub.run());
     let core = Arc::new(Core {
         starts: Arc::new(Semaphore::new(config.limits.parallel_starts.max(1))),
@@ -92,7 +95,7 @@ pub fn start(setup: Setup) -> Orchestrator {
         backends,
         drivers,
         run,
-        logs: LogStore::default(),
+        logs,
         results,
         history,
         reporter,

@@ -1,12 +1,14 @@
 //! The panes: one file each. A pane owns its scroll, selection and filters, and nothing else.
 
 mod blank;
+mod call;
 pub mod calls;
 mod events;
 pub mod health;
 pub mod instances;
 mod logs;
 pub mod sessions;
+mod tools;
 
 use std::sync::Arc;
 
@@ -121,7 +123,9 @@ pub fn all() -> Vec<Box<dyn Pane>> {
                 PaneKind::Logs => Box::<logs::Logs>::default(),
                 PaneKind::Calls => Box::<calls::Calls>::default(),
                 PaneKind::Events => Box::<events::Events>::default(),
-                PaneKind::Tools | PaneKind::Call | PaneKind::Result => Box::new(blank::Blank(kind)),
+                PaneKind::Tools => Box::<tools::Tools>::default(),
+                PaneKind::Call => Box::<call::CallPane>::default(),
+                PaneKind::Result => Box::new(blank::Blank(kind)),
             }
         })
         .collect()
