@@ -250,7 +250,9 @@ async fn a_mode_that_is_not_built_shows_its_instances_failed_with_the_reason() {
         run_args: vec![],
         command: None,
         volumes: std::collections::BTreeMap::new(),
-        global_options: std::collections::BTreeMap::new(),
+        global_options: std::sync::Arc::default(),
+        environment: std::sync::Arc::default(),
+        commit_delay: std::time::Duration::from_secs(5),
     };
     let docker = Backend {
         mode: Mode::LocalDocker(Box::new(docker)),
