@@ -4,6 +4,7 @@ mod blank;
 mod call;
 mod events;
 mod logs;
+mod result;
 mod tools;
 
 use crossterm::event::KeyEvent;
@@ -102,6 +103,7 @@ pub fn all() -> Vec<Box<dyn Pane>> {
             match kind {
                 PaneKind::Tools => Box::new(tools::Tools::default()),
                 PaneKind::Call => Box::new(call::CallPane::default()),
+                PaneKind::Result => Box::new(result::ResultPane::default()),
                 PaneKind::Logs => Box::new(logs::Logs::default()),
                 PaneKind::Events => Box::new(events::Events::default()),
                 other => Box::new(blank::Blank(other)),
