@@ -10,14 +10,24 @@ use crate::stores::lines::clean;
 /// Bytes looked at for an image's dimensions; a JPEG may have a thumbnail before them.
 const HEAD: usize = 64 << 10;
 
+/// `image/png 640×480 12.3 KiB`: of the base64 string `data`.
+pub fn summary(doc: &Document, mime: &str, data: &Child) -> String {
+    let base64 = doc.bytes().get(data.value.clone()).unwrap_or_default();
+    let base64 = base64.strip_prefix(b"\"").unwrap_or(base64);
+    let base64 = base64.strip_suffix(b"\"").unwrap_or(base64);
+    let mut words = vec![clean(mime).into_owned()];
+    let head = &base64[..base64.len().min(HEAD)];
+    let sides = std::str::from_utf8(head).ok().and_then(dimensions);
+    words.extend(sides.map(|(width, height)| format!("{width}×{height}")));
+    words.push(size(decoded_len(base64) as u64));
+    words.join(" ")
+}
+
 /// Bytes that this much base64 stands for.
-pub fn decoded_len(base64: &str) -> usize {
-    let padding = base64
-        .bytes()
-        .rev()
-        .take_while(|byte| *byte == b'=')
-        .count();
-    (base64.len() / 4 * 3).saturating_sub(padding.min(2)) + (base64.len() % 4).saturating_sub(1)
+fn decoded_len(base64: &[u8]) -> usize {
+    let padding = base64.iter().rev().take_while(|byte| **byte == b'=');
+    let padding = padding.count().min(2);
+    (base64.len() / 4 * 3).saturating_sub(padding) + (base64.len() % 4).saturating_sub(1)
 }
 
 /// Width and height of a PNG, GIF or JPEG, from the beginning of its base64.
