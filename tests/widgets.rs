@@ -7,3 +7,5 @@ mod fixture;
 mod form;
 #[path = "widgets/logs.rs"]
 mod logs;
+#[path = "widgets/result.rs"]
+mod result;

@@ -1,12 +1,12 @@
 //! The panes: one file each. A pane owns its scroll, selection and filters, and nothing else.
 
-mod blank;
 mod call;
 pub mod calls;
 mod events;
 pub mod health;
 pub mod instances;
 mod logs;
+mod result;
 pub mod sessions;
 mod tools;
 
@@ -125,7 +125,7 @@ pub fn all() -> Vec<Box<dyn Pane>> {
                 PaneKind::Events => Box::<events::Events>::default(),
                 PaneKind::Tools => Box::<tools::Tools>::default(),
                 PaneKind::Call => Box::<call::CallPane>::default(),
-                PaneKind::Result => Box::new(blank::Blank(kind)),
+                PaneKind::Result => Box::<result::ResultPane>::default(),
             }
         })
         .collect()

@@ -30,6 +30,7 @@ impl Matcher {
         let insensitive = !typed.chars().any(char::is_uppercase);
         let regex = RegexBuilder::new(pattern)
             .case_insensitive(insensitive)
+            .multi_line(true)
             .build()
             .ok()?;
         Some(Self {
@@ -44,6 +45,16 @@ impl Matcher {
 
     pub fn is_match(&self, text: &str) -> bool {
         self.regex.is_match(text)
+    }
+
+    /// Where the first match starts.
+    pub fn first(&self, text: &str) -> Option<usize> {
+        self.regex.find(text).map(|found| found.start())
+    }
+
+    /// Where the last match starts.
+    pub fn last(&self, text: &str) -> Option<usize> {
+        self.regex.find_iter(text).last().map(|found| found.start())
     }
 
     /// Where it matches, without empty matches.
