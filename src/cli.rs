@@ -1,1 +1,192 @@
 //! Command-line definitions.
+
+use std::path::{Path, PathBuf};
+
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
+
+/// The configuration file that `check` reads by default.
+pub const DEFAULT_FILE: &str = "mcp_agent_config.yaml";
+
+/// A terminal console over an embedded orchestrator of MCP environments.
+///
+/// Without --config and COMMAND it opens the built-in demo: nothing to install, no network.
+#[derive(Debug, Parser)]
+#[command(name = "envdeck", version, args_conflicts_with_subcommands = true)]
+pub struct Cli {
+    #[command(subcommand)]
+    pub command: Option<Command>,
+    #[command(flatten)]
+    pub console: Console,
+}
+
+/// What the console runs, and how it looks.
+#[derive(Debug, Args)]
+pub struct Console {
+    /// The backends to offer, a YAML file
+    #[arg(long, value_name = "FILE", conflicts_with = "server")]
+    pub config: Option<PathBuf>,
+
+    /// A theme by name: dark, light, high-contrast, mono, or one of your own
+    #[arg(long, value_name = "NAME")]
+    pub theme: Option<String>,
+
+    /// What goes to the log file: `info`, `debug`, or a filter such as `envdeck=trace,warn`
+    #[arg(long, value_name = "FILTER", env = "ENVDECK_LOG")]
+    pub log: Option<String>,
+
+    /// Leave the mouse to the terminal
+    #[arg(long)]
+    pub no_mouse: bool,
+
+    /// An MCP server to run, with its arguments, that speaks on stdin and stdout
+    #[arg(last = true, value_name = "COMMAND")]
+    pub server: Vec<String>,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Validate a configuration file and list all of its problems
+    Check {
+        /// The file to validate
+        #[arg(long, value_name = "FILE", default_value = DEFAULT_FILE)]
+        config: PathBuf,
+    },
+}
+
+/// Where the configuration comes from.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Source<'a> {
+    File(&'a Path),
+    Command {
+        command: &'a str,
+        args: &'a [String],
+    },
+    Demo,
+}
+
+impl Console {
+    pub fn source(&self) -> Source<'_> {
+        match (&self.config, self.server.split_first()) {
+            (Some(file), _) => Source::File(file),
+            (None, Some((command, args))) => Source::Command { command, args },
+            (None, None) => Source::Demo,
+        }
+    }
+}
+
+impl Cli {
+    /// The command line with a help page that tells where the log is.
+    pub fn command_with(log_path: &Path) -> clap::Command {
+        Self::command().after_help(format!(
+            "Examples:
+  envdeck                                        the built-in demo
+  envdeck -- npx -y @modelcontextprotocol/server-everything
+  envdeck --config environments.yaml
+  envdeck check --config environments.yaml
+
+Exit codes:
+  0  ok
+  1  the tool reported an error
+  2  wrong usage or configuration
+  3  the environment failed
+  4  a deadline passed
+
+Log file:
+  {}",
+            log_path.display()
+        ))
+    }
+
+    /// Parses the process's arguments; ends the process on `--help`, `--version` and wrong usage.
+    pub fn parse_with(log_path: &Path) -> Self {
+        Self::try_parse_with(log_path, std::env::args_os()).unwrap_or_else(|error| error.exit())
+    }
+
+    /// # Errors
+    /// Help, version or wrong usage, as clap puts it.
+    pub fn try_parse_with<T>(
+        log_path: &Path,
+        args: impl IntoIterator<Item = T>,
+    ) -> Result<Self, clap::Error>
+    where
+        T: Into<std::ffi::OsString> + Clone,
+    {
+        let mut command = Self::command_with(log_path);
+        let matches = command.try_get_matches_from_mut(args)?;
+        Self::from_arg_matches(&matches).map_err(|error| error.format(&mut command))
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)] // tests may
+mod tests {
+    use super::*;
+    use clap::error::ErrorKind;
+
+    fn parse(line: &str) -> Result<Cli, clap::Error> {
+        Cli::try_parse_with(Path::new("/state/envdeck.log"), line.split_whitespace())
+    }
+
+    #[test]
+    fn the_definitions_hold_together() {
+        Cli::command_with(Path::new("/log")).debug_assert();
+    }
+
+    #[test]
+    fn nothing_means_the_demo() {
+        assert_eq!(
+            parse("envdeck --no-mouse --theme mono")
+                .unwrap()
+                .console
+                .source(),
+            Source::Demo
+        );
+    }
+
+    #[test]
+    fn everything_behind_the_dashes_is_the_server() {
+        let cli = parse("envdeck --log debug -- check --config x -- y").unwrap();
+        assert!(cli.command.is_none());
+        let args = ["--config", "x", "--", "y"].map(str::to_owned);
+        assert_eq!(
+            cli.console.source(),
+            Source::Command {
+                command: "check",
+                args: &args
+            }
+        );
+    }
+
+    #[test]
+    fn a_file_and_a_command_exclude_each_other() {
+        let kind = |line| parse(line).unwrap_err().kind();
+        assert_eq!(
+            kind("envdeck --config a.yaml -- b"),
+            ErrorKind::ArgumentConflict
+        );
+        assert_eq!(kind("envdeck npx"), ErrorKind::UnknownArgument);
+    }
+
+    #[test]
+    fn check_has_a_default_file() {
+        let Some(Command::Check { config }) = parse("envdeck check").unwrap().command else {
+            panic!("check")
+        };
+        assert_eq!(config, Path::new(DEFAULT_FILE));
+    }
+
+    #[test]
+    fn help_tells_the_log_file_and_the_exit_codes() {
+        let help = parse("envdeck --help").unwrap_err();
+        assert_eq!(help.kind(), ErrorKind::DisplayHelp);
+        let text = help.to_string();
+        for part in [
+            "/state/envdeck.log",
+            "2  wrong usage or configuration",
+            "check --config",
+            "--no-mouse",
+        ] {
+            assert!(text.contains(part), "{part} is missing in:\n{text}");
+        }
+    }
+}

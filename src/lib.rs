@@ -8,5 +8,6 @@ pub mod drivers;
 pub mod mcp;
 pub mod model;
 pub mod orchestrator;
+pub mod paths;
 pub mod stores;
 pub mod telemetry;

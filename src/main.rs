@@ -1,1 +1,39 @@
-fn main() {}
+//! Parses the arguments, runs a front end, exits with its code.
+
+#![allow(clippy::print_stderr)] // the last word of a program that failed
+
+use std::io::{stderr, stdout};
+use std::process::ExitCode;
+
+use envdeck::cli::{Cli, Command};
+use envdeck::commands::{check, console, exit};
+use envdeck::drivers::Installed;
+use envdeck::paths::Paths;
+
+fn main() -> ExitCode {
+    match run() {
+        Ok(code) => ExitCode::from(code),
+        Err(error) => {
+            eprintln!("envdeck: {error:#}");
+            ExitCode::from(exit::ENVIRONMENT)
+        }
+    }
+}
+
+fn run() -> anyhow::Result<u8> {
+    let paths = Paths::of_user()?;
+    let cli = Cli::parse_with(&paths.log());
+    match cli.command {
+        Some(Command::Check { config }) => {
+            let env = |name: &str| std::env::var(name).ok();
+            Ok(check::run(
+                &config,
+                &env,
+                &Installed::available,
+                &mut stdout(),
+                &mut stderr(),
+            )?)
+        }
+        None => console::run(&cli.console, &paths),
+    }
+}

@@ -1,1 +1,55 @@
-//! Tracing to a file.
+//! Tracing: to a file in the state directory, and warnings to the log that the Events pane shows.
+//! Ids and sizes, never payloads.
+
+use std::io::{self, Write};
+use std::path::Path;
+
+use tracing_appender::non_blocking::WorkerGuard;
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::LevelFilter;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::prelude::*;
+
+use crate::paths::{private_append, private_directory};
+use crate::stores::logs::{LogWriter, Source};
+
+/// A log over this size is moved aside when a run begins.
+const ROTATE_AT: u64 = 10 << 20;
+
+/// Starts writing. `filter` is a `tracing` directive such as `debug` or `envdeck::mcp=trace`. The guard
+/// flushes when dropped.
+pub fn start(log: &Path, filter: &str, events: LogWriter) -> io::Result<WorkerGuard> {
+    private_directory(log.parent().unwrap_or(Path::new(".")))?;
+    if std::fs::metadata(log).is_ok_and(|log| log.len() > ROTATE_AT) {
+        std::fs::rename(log, log.with_extension("log.old"))?;
+    }
+    let (writer, guard) = tracing_appender::non_blocking(private_append(log)?);
+    // rmcp's own messages can quote whole payloads, so only its errors are let through.
+    let filter = EnvFilter::try_new(format!("{filter},rmcp=error")).map_err(io::Error::other)?;
+    let file = tracing_subscriber::fmt::layer()
+        .with_ansi(false)
+        .with_writer(writer)
+        .with_filter(filter);
+    let pane = tracing_subscriber::fmt::layer()
+        .with_ansi(false)
+        .without_time()
+        .with_writer(move || EventsPane(events.clone()))
+        .with_filter(LevelFilter::WARN);
+    tracing_subscriber::registry().with(file).with(pane).init();
+    Ok(guard)
+}
+
+/// One formatted message becomes one line of the Events pane.
+struct EventsPane(LogWriter);
+
+impl Write for EventsPane {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0
+            .line(Source::Envdeck, String::from_utf8_lossy(bytes).trim_end());
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}

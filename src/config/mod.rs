@@ -1,7 +1,32 @@
 //! The configuration: validated, immutable, what the program reads.
+//!
+//! A file becomes a tree (`load`, `walk`), variables are filled in (`tree`, `interpolate`), and each level
+//! is read into the model (`check`, `backend`, `modes`, `remote`) against what it may hold
+//! (`schema`), collecting every problem with its place (`problem`).
+
+mod adhoc;
+mod backend;
+mod check;
+mod cursor;
+mod interpolate;
+mod load;
+mod modes;
+mod problem;
+mod remote;
+mod schema;
+mod summary;
+mod tree;
+mod units;
+mod walk;
 
 use std::path::PathBuf;
 use std::sync::Arc;
+
+pub use adhoc::{demo, of_command};
+pub use interpolate::Environment;
+pub use load::load;
+pub use problem::{Invalid, Place, Problem};
+pub use summary::backend_infos;
 
 use crate::model::{Backend, Limits};
 

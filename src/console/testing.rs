@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use ratatui::buffer::Buffer;
 use ratatui::layout::{Position, Rect};
 
-use super::effect::Effect;
+use super::effect::{Effect, Intent};
 use super::keymap::Keymap;
 use super::model::{Model, Setup};
 use super::msg::Msg;
@@ -146,6 +146,13 @@ impl Harness {
             modifiers: KeyModifiers::NONE,
         }));
         self
+    }
+
+    /// Lets a pane's wish come true, whichever pane it would be.
+    pub fn perform(&mut self, intent: Intent) {
+        let effects = self.model.perform(vec![intent]);
+        self.effects.extend(effects);
+        self.redraw();
     }
 
     /// Hands any message to the console and draws.

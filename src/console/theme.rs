@@ -146,11 +146,17 @@ impl ColorDepth {
 pub struct Theme {
     pub name: String,
     styles: [Style; Role::COUNT],
+    depth: ColorDepth,
 }
 
 impl Theme {
     pub fn style(&self, role: Role) -> Style {
         self.styles[role as usize]
+    }
+
+    /// A colour that is not the theme's (a program's own, say) as this terminal can show it.
+    pub fn adapt(&self, color: Color) -> Color {
+        degrade(color, self.depth)
     }
 
     /// A built-in theme, or `NAME.yaml` of the user's directory, which wins.
@@ -164,6 +170,7 @@ impl Theme {
         let mut theme = Self {
             name: name.to_owned(),
             styles: resolve(&layers)?,
+            depth,
         };
         for style in &mut theme.styles {
             style.fg = style.fg.map(|color| degrade(color, depth));

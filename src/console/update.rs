@@ -139,7 +139,7 @@ impl Model {
                 self.theme = theme;
             }
             Done::Failed(text) | Done::Theme(Err(text)) | Done::Edited(Err(text)) => {
-                self.tell(Level::Error, text)
+                self.tell(Level::Error, text);
             }
             Done::Edited(Ok(text)) => {
                 let focus = self.focus();

@@ -16,7 +16,8 @@ use super::model::{Model, cx};
 use super::panes::{Cx, PaneKind};
 use super::theme::Role;
 use super::widgets::text::{count, duration_short};
-use crate::model::Phase;
+use crate::model::{InstanceId, Phase};
+use crate::stores::logs::EVENTS_LOG;
 
 impl Model {
     /// Before each drawing: lets the visible panes clamp their scroll and selection. May yield effects,
@@ -34,8 +35,12 @@ impl Model {
         if let Some(area) = self.modal_area() {
             self.with_modal(|modal, cx| modal.sync(area, cx));
         }
-        let logs_seen = slots.iter().any(|slot| slot.active == PaneKind::Logs);
-        let wanted = self.selection.instance.clone().filter(|_| logs_seen);
+        let seen = |kind| slots.iter().any(|slot| slot.active == kind);
+        let wanted = if seen(PaneKind::Logs) {
+            self.selection.instance.clone()
+        } else {
+            seen(PaneKind::Events).then(|| InstanceId::new(EVENTS_LOG))
+        };
         if wanted != self.watched {
             self.watched.clone_from(&wanted);
             effects.push(Effect::WatchLog(wanted));

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use crate::model::{Backend, Exit, Failure, InstanceId, Mode, RunId};
+use crate::model::{Backend, Cause, Exit, Failure, InstanceId, Mode, RunId, Stage};
 use crate::stores::logs::LogWriter;
 
 /// A boxed future, so that `dyn Driver` and `dyn Running` are possible.
@@ -83,4 +83,44 @@ pub enum Endpoint {
 /// The driver for a mode, or why there is none.
 pub trait Drivers: Send + Sync {
     fn driver(&self, mode: &Mode) -> Result<Arc<dyn Driver>, Failure>;
+}
+
+/// The drivers of this build.
+pub struct Installed {
+    embedded: Arc<embedded::Embedded>,
+    process: Arc<process::Processes>,
+}
+
+impl Installed {
+    pub fn new() -> Self {
+        Self {
+            embedded: Arc::default(),
+            process: Arc::default(),
+        }
+    }
+
+    /// Whether this build has a driver for `mode`.
+    pub fn available(mode: &Mode) -> bool {
+        matches!(mode, Mode::Embedded | Mode::LocalProcess(_))
+    }
+}
+
+impl Default for Installed {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Drivers for Installed {
+    fn driver(&self, mode: &Mode) -> Result<Arc<dyn Driver>, Failure> {
+        match mode {
+            Mode::Embedded => Ok(self.embedded.clone()),
+            Mode::LocalProcess(_) => Ok(self.process.clone()),
+            Mode::LocalDocker(_) | Mode::RemoteHttpApi(_) => Err(Failure::new(
+                Stage::Check,
+                Cause::NotBuilt { mode: mode.name() },
+            )
+            .hint("use local_process or embedded")),
+        }
+    }
 }

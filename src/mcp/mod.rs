@@ -1,15 +1,36 @@
 //! The MCP client: connect, list, call with deadline, progress and cancel, close. The only folder,
 //! with the gateway and the embedded demo, that names rmcp.
+//!
+//! rmcp's own client builds a typed tree of every answer, drops lines it cannot read and loses a
+//! whole tool list for one odd schema. An inspector must show what a server sends as it sends it, so
+//! messages are read here only as far as their envelope, and payloads are handed on as they came.
+//!
+//! ```text
+//! pipes ── stdio (lines) ── dispatch (who is it for?) ── connection (who waits?) ── calls, tools
+//!                              └─ questions (what servers ask of us), the log
+//! ```
+
+mod calls;
+mod connection;
+mod cut;
+mod dispatch;
+mod handshake;
+mod questions;
+mod stdio;
+mod tools;
+mod wire;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::sync::watch;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use self::connection::Connection;
 use crate::drivers::Endpoint;
-use crate::model::{Failure, Obedience, Progress, ServerInfo, ToolSpec};
+use crate::model::{Cause, Era, Failure, Obedience, Progress, ServerInfo, Stage, ToolSpec};
 use crate::stores::logs::LogWriter;
 
 /// What a server tells by itself.
@@ -38,7 +59,7 @@ pub struct CallControl {
     /// Cancelling it tells the server, then waits briefly for what the server does.
     pub cancel: CancellationToken,
     /// The moment it ends for lack of an answer; may be moved while it runs.
-    pub deadline: watch::Receiver<tokio::time::Instant>,
+    pub deadline: watch::Receiver<Instant>,
     /// Gets each progress notification; never blocks.
     pub progress: Box<dyn Fn(Progress) + Send + Sync>,
 }
@@ -58,51 +79,107 @@ pub enum NoAnswer {
     Failed(Failure),
 }
 
+impl From<Failure> for NoAnswer {
+    fn from(failure: Failure) -> Self {
+        Self::Failed(failure)
+    }
+}
+
 /// An open MCP connection. Cheap to clone; calls run concurrently.
 #[derive(Clone)]
-pub struct ToolClient {}
+pub struct ToolClient {
+    connection: Arc<Connection>,
+    server: Arc<ServerInfo>,
+}
 
 impl ToolClient {
     /// Connects and shakes hands.
     pub async fn connect(endpoint: Endpoint, how: Connect) -> Result<Self, Failure> {
-        let _ = (endpoint, how);
-        unimplemented!()
+        let timeout = how.timeout;
+        let connection = Connection::open(endpoint, how);
+        let server = handshake::shake_hands(&connection.link, timeout).await?;
+        if server.era == Era::Stateless && server.capabilities.iter().any(|name| **name == *"tools")
+        {
+            connection.listen().await;
+        }
+        Ok(Self {
+            connection: Arc::new(connection),
+            server: Arc::new(server),
+        })
     }
 
     pub fn server(&self) -> &Arc<ServerInfo> {
-        unimplemented!()
+        &self.server
     }
 
     /// All pages of `tools/list`; a tool with a strange schema is listed with its problem.
     pub async fn list_tools(&self, timeout: Duration) -> Result<Vec<Arc<ToolSpec>>, Failure> {
-        let _ = timeout;
-        unimplemented!()
+        within(timeout, "tools/list", tools::list(&self.connection.link))
+            .await
+            .map_err(|cause| failure(Stage::Initialize, cause))
     }
 
     /// Calls a tool with the text of a JSON object as arguments.
+    ///
+    /// Dropping the future cancels the call.
     pub async fn call(
         &self,
         tool: &str,
         arguments: &str,
         control: CallControl,
     ) -> Result<Answer, NoAnswer> {
-        let _ = (tool, arguments, control);
-        unimplemented!()
+        calls::call(&self.connection.link, tool, arguments, control).await
     }
 
     /// Round trip of a `ping`; `None` where the protocol revision has none.
     pub async fn ping(&self, timeout: Duration) -> Option<Result<Duration, Failure>> {
-        let _ = timeout;
-        unimplemented!()
+        if self.server.era == Era::Stateless {
+            return None;
+        }
+        let sent = Instant::now();
+        let nothing = serde_json::json!({});
+        let ping = self.connection.link.exchange("ping", &nothing);
+        Some(match within(timeout, "ping", ping).await {
+            // An error is an answer, too: there are servers that do not know `ping`.
+            Ok(_) | Err(Cause::Rpc { .. }) => Ok(sent.elapsed()),
+            Err(cause) => Err(failure(Stage::Run, cause)),
+        })
     }
 
     /// Resolves with the reason when the connection is gone. Cancel-safe.
     pub async fn closed(&self) -> Failure {
-        unimplemented!()
+        failure(Stage::Run, self.connection.link.closed().await)
     }
 
     /// Ends the connection within `timeout`; calls in flight fail with `Closed`.
     pub async fn close(&self, timeout: Duration) {
-        let _ = timeout;
+        self.connection.close(timeout).await;
+    }
+}
+
+async fn within<T>(
+    timeout: Duration,
+    what: &'static str,
+    work: impl Future<Output = Result<T, Cause>>,
+) -> Result<T, Cause> {
+    let late = |_| {
+        Err(Cause::Deadline {
+            what: what.into(),
+            after: timeout,
+        })
+    };
+    tokio::time::timeout(timeout, work)
+        .await
+        .unwrap_or_else(late)
+}
+
+/// A failure with what can be done about it, where that is known.
+fn failure(stage: Stage, cause: Cause) -> Failure {
+    let too_large = matches!(cause, Cause::TooLarge { .. });
+    let failure = Failure::new(stage, cause);
+    if too_large {
+        failure.hint("raise limits.max_message")
+    } else {
+        failure
     }
 }

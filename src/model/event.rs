@@ -17,7 +17,9 @@ pub struct Event {
     pub what: Happening,
 }
 
-#[derive(Clone, Debug)]
+/// Its kebab-case name (`phase-changed`) is what the journal and the events pane call it.
+#[derive(Clone, Debug, strum::IntoStaticStr)]
+#[strum(serialize_all = "kebab-case")]
 pub enum Happening {
     SessionOpened {
         session: SessionId,
@@ -104,6 +106,63 @@ pub enum Happening {
         instance: InstanceId,
         lines: u64,
     },
+}
+
+impl Happening {
+    /// `phase-changed`, `call-ended`, …
+    pub fn name(&self) -> &'static str {
+        self.into()
+    }
+
+    /// The instance it is about, where it names one.
+    pub fn instance(&self) -> Option<&InstanceId> {
+        match self {
+            Happening::InstanceAdded { instance, .. }
+            | Happening::InstanceRemoved { instance }
+            | Happening::PhaseChanged { instance, .. }
+            | Happening::Step { instance, .. }
+            | Happening::RetryAt { instance, .. }
+            | Happening::Initialized { instance, .. }
+            | Happening::Described { instance, .. }
+            | Happening::ToolsListed { instance, .. }
+            | Happening::Probed { instance, .. }
+            | Happening::Sampled { instance, .. }
+            | Happening::Died { instance, .. }
+            | Happening::StdoutNoise { instance, .. } => Some(instance),
+            Happening::CallStarted { call } => Some(&call.instance),
+            Happening::SessionOpened { .. }
+            | Happening::SessionClosing { .. }
+            | Happening::SessionClosed { .. }
+            | Happening::CallProgressed { .. }
+            | Happening::CallExtended { .. }
+            | Happening::CallCancelling { .. }
+            | Happening::CallEnded { .. } => None,
+        }
+    }
+
+    /// The session it is about, where it names one.
+    pub fn session(&self) -> Option<&SessionId> {
+        match self {
+            Happening::SessionOpened { session, .. }
+            | Happening::SessionClosing { session }
+            | Happening::SessionClosed { session }
+            | Happening::InstanceAdded { session, .. } => Some(session),
+            Happening::CallStarted { call } => Some(&call.session),
+            _ => None,
+        }
+    }
+
+    /// The call it is about, where it names one.
+    pub fn call(&self) -> Option<CallId> {
+        match self {
+            Happening::CallStarted { call } => Some(call.id),
+            Happening::CallProgressed { call, .. }
+            | Happening::CallExtended { call, .. }
+            | Happening::CallCancelling { call }
+            | Happening::CallEnded { call, .. } => Some(*call),
+            _ => None,
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, strum::Display)]

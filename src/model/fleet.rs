@@ -7,8 +7,8 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::{
-    BackendName, Call, CallId, CallState, Caller, Event, Failure, Happening, InstanceId, Phase,
-    Scope, SessionId, ToolSpec, Transport,
+    Backend, BackendName, Call, CallId, CallState, Caller, Event, Failure, Happening, InstanceId,
+    Mode, Phase, Scope, SessionId, ToolSpec, Transport,
 };
 
 /// The session that owns the shared instances; it lives as long as the orchestrator.
@@ -33,6 +33,36 @@ pub struct BackendInfo {
     pub available: bool,
     /// What it runs, without any secret: `npx server-filesystem /data`.
     pub summary: Arc<str>,
+}
+
+impl BackendInfo {
+    /// What may be shown of `backend`.
+    pub fn of(backend: &Backend, available: bool) -> Self {
+        Self {
+            name: backend.name.clone(),
+            kind: backend.kind.as_str().into(),
+            mode: backend.mode.short(),
+            transport: backend.transport,
+            scope: backend.scope,
+            available,
+            summary: summary(&backend.mode).into(),
+        }
+    }
+}
+
+/// What a backend runs. Environments, headers and tokens are left out: they may hold secrets.
+fn summary(mode: &Mode) -> String {
+    match mode {
+        Mode::Embedded => "demo server inside envdeck".to_owned(),
+        Mode::LocalProcess(process) => {
+            let words = std::iter::once(&process.command).chain(&process.args);
+            words.map(String::as_str).collect::<Vec<_>>().join(" ")
+        }
+        Mode::LocalDocker(docker) => docker.image.clone(),
+        Mode::RemoteHttpApi(remote) => {
+            format!("{} at {}", remote.resource_type, remote.api.base_url)
+        }
+    }
 }
 
 /// Which generation of the protocol a connection speaks.
@@ -167,8 +197,8 @@ pub struct Fleet {
     pub sessions: BTreeMap<SessionId, Arc<Session>>,
     /// Running calls and the last ended ones, by id, so oldest first.
     pub calls: BTreeMap<CallId, Arc<Call>>,
-    /// Where each instance is.
-    homes: BTreeMap<InstanceId, SessionId>,
+    /// Where each instance is. Shared between snapshots: most changes leave it alone.
+    homes: Arc<BTreeMap<InstanceId, SessionId>>,
 }
 
 impl Fleet {
@@ -200,66 +230,46 @@ impl Fleet {
         self.backends.iter().find(|backend| &*backend.name == name)
     }
 
-    /// The only way state changes. Events about things that are gone change nothing: a late report
-    /// of a removed instance is no error.
-    pub fn apply(&mut self, event: &Event) {
-        self.revision += 1;
+    /// The only way state changes. An event about something that is gone or already over, or that asks
+    /// for an illegal move, changes nothing: a late report of a removed instance is no error. Returns
+    /// whether anything changed.
+    pub fn apply(&mut self, event: &Event) -> bool {
+        let changed = self.reduce(event);
+        self.revision += u64::from(changed);
+        changed
+    }
+
+    fn reduce(&mut self, event: &Event) -> bool {
         let at = event.at;
         match &event.what {
-            Happening::SessionOpened { session, caller } => {
-                let opened = Session {
-                    id: session.clone(),
-                    caller: caller.clone(),
-                    opened: at,
-                    closing: false,
-                    instances: BTreeMap::new(),
-                };
-                self.sessions.insert(session.clone(), Arc::new(opened));
-            }
-            Happening::SessionClosing { session } => {
-                if let Some(session) = self.sessions.get_mut(session) {
-                    Arc::make_mut(session).closing = true;
-                }
-            }
-            Happening::SessionClosed { session } => {
-                self.sessions.remove(session);
-                self.homes.retain(|_, home| home != session);
-            }
+            Happening::SessionOpened { session, caller } => self.open_session(at, session, caller),
+            Happening::SessionClosing { session } => self
+                .sessions
+                .get_mut(session)
+                .map(|session| Arc::make_mut(session).closing = true)
+                .is_some(),
+            Happening::SessionClosed { session } => self.close_session(session),
             Happening::InstanceAdded {
                 session,
                 instance,
                 backend,
-            } => {
-                self.add_instance(at, session, instance, backend);
-            }
-            Happening::InstanceRemoved { instance } => {
-                if let Some(home) = self.homes.remove(instance)
-                    && let Some(session) = self.sessions.get_mut(&home)
-                {
-                    Arc::make_mut(session).instances.remove(instance);
-                }
-            }
+            } => self.add_instance(at, session, instance, backend),
+            Happening::InstanceRemoved { instance } => self.remove_instance(instance),
             Happening::CallStarted { call } => self.start_call(call),
             Happening::CallProgressed {
                 call,
                 progress,
                 deadline,
-            } => {
-                self.change_call(*call, |call| {
-                    call.progress = Some(progress.clone());
-                    call.deadline = *deadline;
-                });
-            }
+            } => self.change_call(*call, |call| {
+                call.progress = Some(progress.clone());
+                call.deadline = *deadline;
+            }),
             Happening::CallExtended { call, deadline } => {
-                self.change_call(*call, |call| call.deadline = *deadline);
+                self.change_call(*call, |call| call.deadline = *deadline)
             }
-            Happening::CallCancelling { call } => {
-                self.change_call(*call, |call| {
-                    if call.is_running() {
-                        call.state = CallState::Cancelling { since: at };
-                    }
-                });
-            }
+            Happening::CallCancelling { call } => self.change_call(*call, |call| {
+                call.state = CallState::Cancelling { since: at }
+            }),
             Happening::CallEnded { call, state } => self.end_call(*call, state),
             Happening::PhaseChanged { instance, .. }
             | Happening::Step { instance, .. }
@@ -271,9 +281,34 @@ impl Fleet {
             | Happening::Sampled { instance, .. }
             | Happening::Died { instance, .. }
             | Happening::StdoutNoise { instance, .. } => {
-                self.change_instance(instance, |instance| instance.apply(event));
+                self.change_instance(instance, |instance| instance.apply(event))
             }
         }
+    }
+
+    fn open_session(&mut self, at: Timestamp, id: &SessionId, caller: &Caller) -> bool {
+        if self.sessions.contains_key(id) {
+            return false;
+        }
+        let session = Session {
+            id: id.clone(),
+            caller: caller.clone(),
+            opened: at,
+            closing: false,
+            instances: BTreeMap::new(),
+        };
+        self.sessions.insert(id.clone(), Arc::new(session));
+        true
+    }
+
+    fn close_session(&mut self, id: &SessionId) -> bool {
+        let Some(session) = self.sessions.remove(id) else {
+            return false;
+        };
+        if !session.instances.is_empty() {
+            Arc::make_mut(&mut self.homes).retain(|_, home| home != id);
+        }
+        true
     }
 
     fn add_instance(
@@ -282,14 +317,121 @@ impl Fleet {
         session: &SessionId,
         id: &InstanceId,
         backend: &Arc<BackendInfo>,
-    ) {
+    ) -> bool {
         let Some(home) = self.sessions.get_mut(session) else {
-            return;
+            return false;
         };
-        let instance = Instance {
-            id: id.clone(),
-            session: session.clone(),
-            backend: backend.clone(),
+        if self.homes.contains_key(id) {
+            return false;
+        }
+        let instance = Instance::new(at, session.clone(), id.clone(), backend.clone());
+        Arc::make_mut(home)
+            .instances
+            .insert(id.clone(), Arc::new(instance));
+        Arc::make_mut(&mut self.homes).insert(id.clone(), session.clone());
+        true
+    }
+
+    fn remove_instance(&mut self, id: &InstanceId) -> bool {
+        if !self.homes.contains_key(id) {
+            return false;
+        }
+        let home = Arc::make_mut(&mut self.homes).remove(id);
+        if let Some(session) = home.and_then(|home| self.sessions.get_mut(&home)) {
+            Arc::make_mut(session).instances.remove(id);
+        }
+        true
+    }
+
+    fn change_instance(
+        &mut self,
+        id: &InstanceId,
+        change: impl FnOnce(&mut Instance) -> bool,
+    ) -> bool {
+        if let Some(home) = self.homes.get(id)
+            && let Some(session) = self.sessions.get_mut(home)
+            && let Some(instance) = Arc::make_mut(session).instances.get_mut(id)
+        {
+            return change(Arc::make_mut(instance));
+        }
+        false
+    }
+
+    /// Changes a call that is still running.
+    fn change_call(&mut self, id: CallId, change: impl FnOnce(&mut Call)) -> bool {
+        match self.calls.get_mut(&id).filter(|call| call.is_running()) {
+            Some(call) => {
+                change(Arc::make_mut(call));
+                true
+            }
+            None => false,
+        }
+    }
+
+    fn start_call(&mut self, call: &Arc<Call>) -> bool {
+        if !call.is_running() || self.calls.contains_key(&call.id) {
+            return false;
+        }
+        let known = self.change_instance(&call.instance, |instance| {
+            instance.calls += 1;
+            instance.in_flight += 1;
+            instance.last_tool = Some(call.tool.clone());
+            true
+        });
+        if known {
+            self.calls.insert(call.id, call.clone());
+        }
+        known
+    }
+
+    fn end_call(&mut self, id: CallId, state: &CallState) -> bool {
+        let CallState::Ended { outcome, took, .. } = state else {
+            return false;
+        };
+        let Some(call) = self
+            .calls
+            .get(&id)
+            .filter(|call| call.is_running())
+            .cloned()
+        else {
+            return false;
+        };
+        self.change_call(id, |call| call.state = state.clone());
+        self.change_instance(&call.instance, |instance| {
+            instance.in_flight = instance.in_flight.saturating_sub(1);
+            if outcome.result().is_some() {
+                push_bounded(&mut instance.latencies, *took, SAMPLES_KEPT);
+            }
+            instance.errors += u64::from(outcome.word() != "ok");
+            true
+        });
+        self.forget_old_calls();
+        true
+    }
+
+    fn forget_old_calls(&mut self) {
+        let ended = self
+            .calls
+            .values()
+            .filter(|call| !call.is_running())
+            .count();
+        for _ in CALLS_KEPT..ended {
+            let oldest = self
+                .calls
+                .values()
+                .find(|call| !call.is_running())
+                .map(|call| call.id);
+            oldest.and_then(|id| self.calls.remove(&id));
+        }
+    }
+}
+
+impl Instance {
+    fn new(at: Timestamp, session: SessionId, id: InstanceId, backend: Arc<BackendInfo>) -> Self {
+        Self {
+            id,
+            session,
+            backend,
             phase: Phase::Pending,
             since: at,
             step: None,
@@ -307,89 +449,12 @@ impl Fleet {
             latencies: VecDeque::new(),
             last_tool: None,
             stdout_noise: 0,
-        };
-        Arc::make_mut(home)
-            .instances
-            .insert(id.clone(), Arc::new(instance));
-        self.homes.insert(id.clone(), session.clone());
-    }
-
-    fn change_instance(&mut self, id: &InstanceId, change: impl FnOnce(&mut Instance)) {
-        if let Some(home) = self.homes.get(id)
-            && let Some(session) = self.sessions.get_mut(home)
-            && let Some(instance) = Arc::make_mut(session).instances.get_mut(id)
-        {
-            change(Arc::make_mut(instance));
         }
     }
 
-    fn change_call(&mut self, id: CallId, change: impl FnOnce(&mut Call)) {
-        if let Some(call) = self.calls.get_mut(&id) {
-            change(Arc::make_mut(call));
-        }
-    }
-
-    fn start_call(&mut self, call: &Arc<Call>) {
-        self.change_instance(&call.instance, |instance| {
-            instance.calls += 1;
-            instance.in_flight += 1;
-            instance.last_tool = Some(call.tool.clone());
-        });
-        self.calls.insert(call.id, call.clone());
-        let ended = self
-            .calls
-            .values()
-            .filter(|call| !call.is_running())
-            .count();
-        for _ in CALLS_KEPT..ended {
-            let oldest = self
-                .calls
-                .values()
-                .find(|call| !call.is_running())
-                .map(|call| call.id);
-            oldest.and_then(|id| self.calls.remove(&id));
-        }
-    }
-
-    fn end_call(&mut self, id: CallId, state: &CallState) {
-        let Some(call) = self
-            .calls
-            .get(&id)
-            .filter(|call| call.is_running())
-            .cloned()
-        else {
-            return;
-        };
-        self.change_call(id, |call| call.state = state.clone());
-        self.change_instance(&call.instance, |instance| {
-            instance.in_flight = instance.in_flight.saturating_sub(1);
-            let CallState::Ended { outcome, took, .. } = state else {
-                return;
-            };
-            if outcome.result().is_some() {
-                push_bounded(&mut instance.latencies, *took, SAMPLES_KEPT);
-            }
-            instance.errors += u64::from(outcome.word() != "ok");
-        });
-    }
-}
-
-impl Instance {
-    fn apply(&mut self, event: &Event) {
+    fn apply(&mut self, event: &Event) -> bool {
         match &event.what {
-            Happening::PhaseChanged { phase, .. } => {
-                debug_assert!(self.phase.may_become(*phase), "{} -> {phase}", self.phase);
-                if *phase == Phase::Pending {
-                    self.restarts += 1;
-                }
-                if *phase != Phase::Waiting {
-                    self.retry = None;
-                }
-                self.phase = *phase;
-                self.since = event.at;
-                self.step = None;
-                self.step_deadline = None;
-            }
+            Happening::PhaseChanged { phase, .. } => return self.enter(*phase, event.at),
             Happening::Step { step, deadline, .. } => {
                 self.step = Some(step.clone());
                 self.step_deadline = *deadline;
@@ -400,14 +465,7 @@ impl Instance {
             Happening::Initialized { server, .. } => self.server = Some(server.clone()),
             Happening::Described { facts, .. } => self.facts = facts.clone(),
             Happening::ToolsListed { tools, .. } => self.tools = Some(tools.clone()),
-            Happening::Probed { probe, .. } => {
-                let health = Arc::make_mut(&mut self.health);
-                health.consecutive_failures = match probe.result {
-                    Ok(_) => 0,
-                    Err(_) => health.consecutive_failures + 1,
-                };
-                push_bounded(&mut health.probes, probe.clone(), SAMPLES_KEPT);
-            }
+            Happening::Probed { probe, .. } => self.record_probe(probe),
             Happening::Sampled { sample, .. } => {
                 push_bounded(
                     &mut Arc::make_mut(&mut self.health).samples,
@@ -417,8 +475,42 @@ impl Instance {
             }
             Happening::Died { card, .. } => self.death = Some(card.clone()),
             Happening::StdoutNoise { lines, .. } => self.stdout_noise += lines,
-            _ => {}
+            _ => return false,
         }
+        true
+    }
+
+    /// An illegal move changes nothing.
+    fn enter(&mut self, phase: Phase, at: Timestamp) -> bool {
+        if !self.phase.may_become(phase) {
+            return false;
+        }
+        if phase == Phase::Pending {
+            self.restarts += 1;
+        }
+        if phase == Phase::Ready {
+            Arc::make_mut(&mut self.health).consecutive_failures = 0;
+        }
+        if phase != Phase::Waiting {
+            self.retry = None;
+        }
+        self.phase = phase;
+        self.since = at;
+        self.step = None;
+        self.step_deadline = None;
+        true
+    }
+
+    fn record_probe(&mut self, probe: &Probe) {
+        let busy = self.in_flight > 0;
+        let health = Arc::make_mut(&mut self.health);
+        match probe.result {
+            Ok(_) => health.consecutive_failures = 0,
+            // A server that works on a call may leave a ping waiting: busy, not dead.
+            Err(_) if busy => {}
+            Err(_) => health.consecutive_failures += 1,
+        }
+        push_bounded(&mut health.probes, probe.clone(), SAMPLES_KEPT);
     }
 }
 

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::Value;
@@ -201,14 +202,18 @@ pub struct LocalDocker {
     pub command: Option<Vec<String>>,
     /// host path or volume name -> (path in the container, `rw` or `ro`)
     pub volumes: BTreeMap<String, (String, String)>,
-    /// `global_docker_options`, as written.
-    pub global_options: BTreeMap<String, Value>,
+    /// `environment` of `global_docker_options`.
+    pub environment: Arc<BTreeMap<String, Secret>>,
+    /// `template_commit_delay_s`: how long a template container may initialise itself.
+    pub commit_delay: Duration,
+    /// The rest of `global_docker_options`, as written; the same for all backends.
+    pub global_options: Arc<BTreeMap<String, Value>>,
 }
 
 /// `remote_http_api`: a provisioning API that hands out instances.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RemoteHttpApi {
-    pub api: RemoteApi,
+    pub api: Arc<RemoteApi>,
     pub resource_type: String,
 }
 

@@ -1,5 +1,149 @@
 //! The core: commands in, events and snapshots out. Knows nothing of any screen.
 
+mod backoff;
+mod calls;
+mod core;
+mod deadline;
+mod flight;
 mod handle;
+mod health;
+mod hub;
+mod instance;
+mod lifecycle;
+mod mailbox;
+mod news;
+mod notices;
+mod router;
+mod serve;
+mod session;
+mod shared;
+mod shutdown;
+mod start;
+mod stop;
+mod words;
 
-pub use handle::{Busy, Handle, Reply};
+use std::future::Future;
+use std::sync::Arc;
+
+use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::task::JoinHandle;
+use tokio_util::task::TaskTracker;
+
+pub use self::handle::{Busy, Handle, Reply};
+pub use self::shutdown::Progress;
+
+use self::core::{Core, Tokens};
+use self::hub::Hub;
+use crate::config::Config;
+use crate::drivers::Drivers;
+use crate::model::{BackendInfo, Failure, Fleet, RunId};
+use crate::stores::logs::LogStore;
+use crate::stores::results::ResultStore;
+
+/// Commands that may wait; then front ends are told to try again.
+const COMMANDS: usize = 64;
+
+/// What an orchestrator is made of.
+pub struct Setup {
+    pub config: Arc<Config>,
+    pub drivers: Arc<dyn Drivers>,
+    /// Labels everything that is created.
+    pub run: RunId,
+    pub results: ResultStore,
+}
+
+/// The running core. Dropping it kills what runs; [`Orchestrator::shutdown`] asks first.
+pub struct Orchestrator {
+    core: Arc<Core>,
+    handle: Handle,
+    router: Option<JoinHandle<()>>,
+}
+
+/// Starts the core on the current tokio runtime and provisions the shared backends.
+pub fn start(setup: Setup) -> Orchestrator {
+    let Setup {
+        config,
+        drivers,
+        run,
+        results,
+    } = setup;
+    let backends: Arc<[_]> = config
+        .backends
+        .iter()
+        .map(|backend| {
+            Arc::new(BackendInfo::of(
+                backend,
+                drivers.driver(&backend.mode).is_ok(),
+            ))
+        })
+        .collect();
+    let (hub, reporter, outlets) = Hub::new(Fleet::new(backends.clone()));
+    tokio::spawn(hub.run());
+    let core = Arc::new(Core {
+        starts: Arc::new(Semaphore::new(config.limits.parallel_starts.max(1))),
+        config,
+        backends,
+        drivers,
+        run,
+        logs: LogStore::default(),
+        results,
+        reporter,
+        calls: calls::Desk::default(),
+        instances: parking_lot::RwLock::default(),
+        sessions: parking_lot::Mutex::default(),
+        population: watch::Sender::new(0),
+        tasks: TaskTracker::new(),
+        tokens: Tokens::default(),
+    });
+    let (commands, inbox) = mpsc::channel(COMMANDS);
+    let handle = Handle {
+        commands,
+        fleet: outlets.fleet,
+        notices: outlets.notices,
+        events: outlets.events,
+        logs: core.logs.clone(),
+        results: core.results.clone(),
+    };
+    let router = Some(tokio::spawn(router::run(core.clone(), inbox)));
+    Orchestrator {
+        core,
+        handle,
+        router,
+    }
+}
+
+impl Orchestrator {
+    pub fn handle(&self) -> Handle {
+        self.handle.clone()
+    }
+
+    /// Takes everything down in parallel, each instance with its grace. `progress` hears how far it is; when
+    /// `insist` resolves (a second signal) what still runs is killed. Returns what may be left.
+    pub async fn shutdown(
+        mut self,
+        progress: impl FnMut(Progress),
+        insist: impl Future<Output = ()>,
+    ) -> Vec<Failure> {
+        let failures = match self.router.take() {
+            Some(router) => shutdown::run(&self.core, router, progress, insist).await,
+            None => vec![],
+        };
+        self.core.reporter.flush().await;
+        failures
+    }
+}
+
+impl Drop for Orchestrator {
+    fn drop(&mut self) {
+        self.core.tokens.closing.cancel();
+        self.core.tokens.abandon.cancel();
+    }
+}
+
+/// The name most like `wrong`, if any is alike enough to be meant.
+fn nearest<'a>(wrong: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    let alike = names.map(|name| (strsim::jaro_winkler(wrong, name), name));
+    let best = alike.max_by(|(a, _), (b, _)| a.total_cmp(b));
+    best.filter(|(likeness, _)| *likeness >= 0.8)
+        .map(|(_, name)| name)
+}

@@ -13,6 +13,9 @@ use super::ring::Ring;
 pub use super::ring::{EVIDENCE_CHARS, EVIDENCE_LINES, RING_BYTES, WATCHED_RING_BYTES};
 use crate::model::InstanceId;
 
+/// The pseudo-instance whose log tells what the orchestrator did; the Events pane shows it.
+pub const EVENTS_LOG: &str = "envdeck";
+
 /// Where a line came from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Source {

@@ -2,8 +2,10 @@
 
 mod blank;
 pub mod calls;
+mod events;
 pub mod health;
 pub mod instances;
+mod logs;
 pub mod sessions;
 
 use std::sync::Arc;
@@ -18,7 +20,8 @@ use strum::{Display, EnumIter};
 use super::action::Action;
 use super::effect::Intent;
 use super::keymap::Keymap;
-use super::theme::Theme;
+use super::theme::{Role, Theme};
+use super::widgets::pen::{Pen, wrap};
 use crate::model::{
     CallId, Fleet, Instance, InstanceId, SHARED_SESSION, Session, SessionId, ToolSpec,
 };
@@ -110,16 +113,16 @@ impl Cx<'_> {
 pub fn all() -> Vec<Box<dyn Pane>> {
     use strum::IntoEnumIterator;
     PaneKind::iter()
-        .map(|kind| match kind {
-            PaneKind::Sessions => Box::<sessions::Sessions>::default() as Box<dyn Pane>,
-            PaneKind::Instances => Box::<instances::Instances>::default(),
-            PaneKind::Health => Box::<health::HealthPane>::default(),
-            PaneKind::Calls => Box::<calls::Calls>::default(),
-            PaneKind::Tools
-            | PaneKind::Call
-            | PaneKind::Result
-            | PaneKind::Logs
-            | PaneKind::Events => Box::new(blank::Blank(kind)),
+        .map(|kind| -> Box<dyn Pane> {
+            match kind {
+                PaneKind::Sessions => Box::<sessions::Sessions>::default(),
+                PaneKind::Instances => Box::<instances::Instances>::default(),
+                PaneKind::Health => Box::<health::HealthPane>::default(),
+                PaneKind::Logs => Box::<logs::Logs>::default(),
+                PaneKind::Calls => Box::<calls::Calls>::default(),
+                PaneKind::Events => Box::<events::Events>::default(),
+                PaneKind::Tools | PaneKind::Call | PaneKind::Result => Box::new(blank::Blank(kind)),
+            }
         })
         .collect()
 }
@@ -129,6 +132,15 @@ fn sessions_in_order(fleet: &Fleet) -> Vec<&Arc<Session>> {
     let mut sessions = fleet.sessions_by_age();
     sessions.sort_by_key(|session| session.id.as_str() == SHARED_SESSION);
     sessions
+}
+
+/// What an empty pane says: what to do to have something in it.
+fn empty(area: Rect, buf: &mut Buffer, cx: &Cx, text: &str) {
+    let style = cx.theme.style(Role::Dim);
+    let columns = usize::from(area.width.saturating_sub(2));
+    for (row, line) in wrap(text, columns).iter().enumerate() {
+        Pen::new(buf, area, row).skip(1).put(line, style);
+    }
 }
 
 /// A part of the screen.

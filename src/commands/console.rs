@@ -1,0 +1,230 @@
+//! The default front end: the console over an orchestrator of its own.
+
+use std::io::{self, IsTerminal, Write};
+use std::sync::Arc;
+
+use anyhow::Context;
+use tokio::runtime::{Builder, Runtime};
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::exit;
+use crate::cli::{Console, Source};
+use crate::config::{self, Config, Origin};
+use crate::console::model::{Model, Setup};
+use crate::console::panes::About;
+use crate::console::preferences::Preferences;
+use crate::console::terminal::{Terminal, install_panic_hook};
+use crate::console::theme::{ColorDepth, Theme};
+use crate::console::{Looks, run as run_console};
+use crate::drivers::Installed;
+use crate::model::{Ask, Caller, Command, Failure, InstanceId, RunId};
+use crate::orchestrator::{self, Handle, Orchestrator};
+use crate::paths::{Paths, RunDirectory};
+use crate::stores::logs::EVENTS_LOG;
+use crate::stores::results::ResultStore;
+use crate::telemetry;
+
+/// Runs the console; returns the exit code. What is wrong is told on stderr, before the screen opens.
+pub fn run(options: &Console, paths: &Paths) -> anyhow::Result<u8> {
+    let env = |name: &str| std::env::var(name).ok();
+    let mut problems = Vec::new();
+    let config = match options.source() {
+        Source::File(file) => config::load(file, &env)
+            .map_err(|invalid| problems.push(invalid.to_string()))
+            .ok(),
+        Source::Command { command, args } => Some(config::of_command(command, args)),
+        Source::Demo => Some(config::demo()),
+    };
+    let preferences = Preferences::load(&paths.config.join("console.yaml"))
+        .map_err(|mut found| problems.append(&mut found))
+        .ok();
+    let looks = Looks {
+        themes: Some(paths.config.join("themes")),
+        depth: ColorDepth::detect(env),
+    };
+    let name = options
+        .theme
+        .clone()
+        .or_else(|| preferences.as_ref().map(|(p, _)| p.theme.clone()));
+    let theme = Theme::load(
+        &name.unwrap_or_default(),
+        looks.themes.as_deref(),
+        looks.depth,
+    );
+    let theme = theme.map_err(|problem| problems.push(problem)).ok();
+    problems.extend(unusable_terminal(env));
+    let (Some(config), Some((preferences, keymap)), Some(theme), []) =
+        (config, preferences, theme, &problems[..])
+    else {
+        for problem in problems {
+            eprintln!("{problem}");
+        }
+        return Ok(exit::USAGE);
+    };
+
+    let run = RunId::new(format!("{:016x}", rand::random::<u64>()));
+    let directory = RunDirectory::create(&paths.cache, &run)
+        .with_context(|| format!("{} can't be used", paths.cache.display()))?;
+    let runtime = Builder::new_multi_thread()
+        .worker_threads(2)
+        .thread_name("core")
+        .enable_all()
+        .build()?;
+    let config = Arc::new(config);
+    let orchestrator = {
+        let _inside = runtime.enter();
+        orchestrator::start(orchestrator::Setup {
+            config: config.clone(),
+            drivers: Arc::new(Installed::new()),
+            run,
+            results: ResultStore::new(directory.path()),
+        })
+    };
+    let handle = orchestrator.handle();
+    let filter = options.log.as_deref().unwrap_or(&config.log_level);
+    let events = handle.logs().writer(&InstanceId::new(EVENTS_LOG));
+    let _flush = telemetry::start(&paths.log(), filter, events)
+        .with_context(|| format!("{} can't be written", paths.log().display()))?;
+    open_first_session(&config, &handle);
+
+    let mouse = preferences.mouse && !options.no_mouse;
+    let about = About {
+        origin: origin(&config),
+        log_path: paths.log().display().to_string(),
+        invocation: invocation(options),
+        zone: Some(jiff::tz::TimeZone::system()),
+    };
+    install_panic_hook(about.log_path.clone());
+    // Its own statement: a borrow that lived as long as the console would block every later picture.
+    let fleet = handle.fleet().borrow().clone();
+    let outcome = show(
+        Setup {
+            fleet,
+            logs: handle.logs().clone(),
+            results: handle.results().clone(),
+            theme: Arc::new(theme),
+            keymap,
+            about,
+            clock: Box::new(jiff::Timestamp::now),
+            size: Terminal::size()?,
+            mouse,
+        },
+        &handle,
+        looks,
+    );
+    let left = shut_down(&runtime, orchestrator);
+    runtime.shutdown_timeout(std::time::Duration::from_secs(1));
+    outcome.context("the terminal failed")?;
+    for failure in &left {
+        eprintln!("left behind: {failure}");
+    }
+    Ok(if left.is_empty() {
+        exit::OK
+    } else {
+        exit::ENVIRONMENT
+    })
+}
+
+/// Why the console can't be drawn here, if it can't.
+fn unusable_terminal(env: impl Fn(&str) -> Option<String>) -> Option<String> {
+    if !io::stdin().is_terminal() || !io::stdout().is_terminal() {
+        return Some("envdeck: the console needs a terminal on stdin and stdout".to_owned());
+    }
+    (env("TERM").as_deref() == Some("dumb")).then(|| {
+        "envdeck: the console can't draw on TERM=dumb; set TERM to your terminal's type".to_owned()
+    })
+}
+
+/// The console on this thread, with a runtime of its own that the core's work can't delay.
+fn show(setup: Setup, handle: &Handle, looks: Looks) -> io::Result<()> {
+    let runtime = Builder::new_current_thread().enable_all().build()?;
+    let terminal = Terminal::enter(setup.mouse)?;
+    runtime.block_on(run_console(
+        Model::new(setup),
+        handle.clone(),
+        terminal,
+        looks,
+    ))
+}
+
+/// The demo and an ad-hoc server are up when the console opens.
+fn open_first_session(config: &Config, handle: &Handle) {
+    if matches!(config.origin, Origin::File(_)) {
+        return;
+    }
+    let asks = config
+        .backends
+        .iter()
+        .map(|backend| Ask {
+            backend: backend.name.clone(),
+            count: 1,
+        })
+        .collect();
+    if let Err(busy) = handle.send(Command::OpenSession {
+        caller: Caller::Operator,
+        asks,
+    }) {
+        tracing::error!("the first session was not opened: {busy}");
+    }
+}
+
+fn origin(config: &Config) -> String {
+    match &config.origin {
+        Origin::File(path) => path.display().to_string(),
+        Origin::AdHoc => config
+            .backends
+            .first()
+            .map(|backend| backend.name.to_string())
+            .unwrap_or_default(),
+        Origin::Demo => "demo".to_owned(),
+    }
+}
+
+/// How to open the same from a shell.
+fn invocation(options: &Console) -> String {
+    match options.source() {
+        Source::File(file) => format!("envdeck --config {}", file.display()),
+        Source::Command { command, args } => std::iter::once("envdeck --")
+            .chain([command])
+            .chain(args.iter().map(String::as_str))
+            .collect::<Vec<_>>()
+            .join(" "),
+        Source::Demo => "envdeck".to_owned(),
+    }
+}
+
+/// Takes everything down with a line of progress; a signal meanwhile insists.
+fn shut_down(runtime: &Runtime, orchestrator: Orchestrator) -> Vec<Failure> {
+    runtime.block_on(async {
+        let report = |progress: orchestrator::Progress| {
+            if progress.of > 0 {
+                let mut err = io::stderr().lock();
+                let _ = write!(
+                    err,
+                    "\rstopped {} of {} instances",
+                    progress.gone, progress.of
+                );
+                let _ = err.flush();
+                if progress.gone == progress.of {
+                    let _ = writeln!(err);
+                }
+            }
+        };
+        orchestrator.shutdown(report, second_signal()).await
+    })
+}
+
+async fn second_signal() {
+    let signals = (
+        signal(SignalKind::interrupt()),
+        signal(SignalKind::terminate()),
+    );
+    if let (Ok(mut interrupt), Ok(mut terminate)) = signals {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+    } else {
+        std::future::pending::<()>().await;
+    }
+}

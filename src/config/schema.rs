@@ -1,0 +1,237 @@
+//! The configuration file: which keys each level knows, and every default and range.
+
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+pub(super) const ROOT: &[&str] = &[
+    "backends",
+    "global_remote_apis",
+    "log_level",
+    "global_docker_options",
+    "global_remote_api_defaults",
+    "limits",
+];
+
+/// Keys of a backend in any mode.
+pub(super) const BACKEND: &[&str] = &[
+    "backend_name_ref",
+    "backend_type",
+    "orchestration_mode",
+    "instance_scoping",
+    "mcp_transport",
+    "startup_check_mcp_tool",
+    "restart",
+    "health",
+    "start_timeout",
+    "call_timeout",
+    "call_max_timeout",
+    "stop_grace",
+];
+
+/// `orchestration_mode`.
+#[derive(
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    strum::Display,
+    strum::EnumString,
+    strum::EnumIter,
+    strum::VariantNames,
+)]
+#[strum(serialize_all = "snake_case")]
+pub(super) enum ModeName {
+    LocalProcess,
+    LocalDocker,
+    RemoteHttpApi,
+    Embedded,
+}
+
+impl ModeName {
+    /// The keys that only this mode knows.
+    pub fn keys(self) -> &'static [&'static str] {
+        match self {
+            ModeName::Embedded => &[],
+            ModeName::LocalProcess => &["command", "args", "env", "cwd"],
+            ModeName::LocalDocker => &[
+                "docker_image",
+                "container_port",
+                "template_data_path_host",
+                "container_template_data_path",
+                "docker_run_args",
+                "container_command",
+                "container_volumes",
+            ],
+            ModeName::RemoteHttpApi => &[
+                "remote_api_config_ref",
+                "remote_api_config_inline",
+                "remote_resource_type_identifier",
+            ],
+        }
+    }
+
+    /// What `backend_type` is where the file may leave it out.
+    pub fn default_kind(self) -> Option<&'static str> {
+        match self {
+            ModeName::LocalProcess => Some("process"),
+            ModeName::Embedded => Some("demo"),
+            ModeName::LocalDocker | ModeName::RemoteHttpApi => None,
+        }
+    }
+}
+
+/// The inherited values of `backend_type`, for hints; any other identifier is as good.
+pub(super) const KINDS: &[&str] = &[
+    "filesystem",
+    "duckdb",
+    "memory",
+    "everything",
+    "fetch",
+    "time",
+];
+
+pub(super) const STARTUP_CHECK: &[&str] = &["tool_name", "arguments"];
+pub(super) const RESTART: &[&str] = &["policy", "attempts", "backoff", "ceiling", "stable"];
+pub(super) const HEALTH: &[&str] = &["interval", "timeout", "failures"];
+pub(super) const LIMITS: &[&str] = &["parallel_starts", "max_message"];
+pub(super) const VOLUME: &[&str] = &["bind", "mode"];
+pub(super) const API: &[&str] = &[
+    "base_url",
+    "create_instance_endpoint",
+    "delete_instance_endpoint_template",
+    "call_tool_endpoint_template",
+    "auth_type",
+    "auth_details",
+];
+pub(super) const API_DEFAULTS: &[&str] = &["timeout", "connect_timeout"];
+
+/// `auth_type`, with the keys of `auth_details` that it needs.
+#[derive(
+    Clone, Copy, Default, PartialEq, Eq, strum::Display, strum::EnumString, strum::VariantNames,
+)]
+#[strum(serialize_all = "snake_case")]
+pub(super) enum AuthType {
+    #[default]
+    None,
+    BearerToken,
+    CustomHeader,
+}
+
+/// Names that the contract's file gives to levels (Python's) and our own.
+pub(super) const LOG_LEVELS: &[(&str, &str)] = &[
+    ("debug", "debug"),
+    ("info", "info"),
+    ("warning", "warn"),
+    ("error", "error"),
+    ("critical", "error"),
+    ("trace", "trace"),
+    ("warn", "warn"),
+    ("off", "off"),
+];
+
+pub(super) const LOG_LEVEL: &str = "info";
+pub(super) const START_TIMEOUT: Duration = Duration::from_secs(60);
+pub(super) const CALL_TIMEOUT: Duration = Duration::from_secs(60);
+pub(super) const CALL_MAX_TIMEOUT: Duration = Duration::from_secs(30 * 60);
+pub(super) const STOP_GRACE: Duration = Duration::from_secs(5);
+pub(super) const COMMIT_DELAY: Duration = Duration::from_secs(5);
+pub(super) const API_TIMEOUT: Duration = Duration::from_secs(30);
+pub(super) const API_CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+pub(super) const CREATE_ENDPOINT: &str = "/instances";
+pub(super) const DELETE_ENDPOINT: &str = "/instances/{remote_instance_id}";
+
+/// A deadline; a week is longer than any, and far from where clocks overflow.
+pub(super) const DEADLINE: RangeInclusive<Duration> = Duration::from_millis(1)..=LONGEST;
+/// A pause, which may be none.
+pub(super) const PAUSE: RangeInclusive<Duration> = Duration::ZERO..=LONGEST;
+const LONGEST: Duration = Duration::from_secs(7 * 24 * 3600);
+
+pub(super) const PORTS: RangeInclusive<u64> = 1..=65_535;
+pub(super) const RESTARTS: RangeInclusive<u64> = 1..=1_000;
+pub(super) const PROBE_FAILURES: RangeInclusive<u64> = 0..=1_000;
+pub(super) const PARALLEL_STARTS: RangeInclusive<u64> = 1..=1_024;
+pub(super) const MAX_MESSAGE: RangeInclusive<u64> = 1 << 10..=16 << 30;
+
+/// Options that `docker run` has in the Docker SDK for Python, which the contract's file follows,
+/// and the one that is the contract's own.
+pub(super) const DOCKER_OPTIONS: &[&str] = &[
+    "template_commit_delay_s",
+    "auto_remove",
+    "blkio_weight",
+    "blkio_weight_device",
+    "cap_add",
+    "cap_drop",
+    "cgroup_parent",
+    "cgroupns",
+    "cpu_count",
+    "cpu_percent",
+    "cpu_period",
+    "cpu_quota",
+    "cpu_rt_period",
+    "cpu_rt_runtime",
+    "cpu_shares",
+    "cpuset_cpus",
+    "cpuset_mems",
+    "device_cgroup_rules",
+    "device_read_bps",
+    "device_read_iops",
+    "device_requests",
+    "device_write_bps",
+    "device_write_iops",
+    "devices",
+    "dns",
+    "dns_opt",
+    "dns_search",
+    "domainname",
+    "entrypoint",
+    "environment",
+    "extra_hosts",
+    "group_add",
+    "healthcheck",
+    "hostname",
+    "init",
+    "init_path",
+    "ipc_mode",
+    "isolation",
+    "kernel_memory",
+    "labels",
+    "links",
+    "log_config",
+    "lxc_conf",
+    "mac_address",
+    "mem_limit",
+    "mem_reservation",
+    "mem_swappiness",
+    "memswap_limit",
+    "mounts",
+    "nano_cpus",
+    "network",
+    "network_disabled",
+    "network_mode",
+    "networking_config",
+    "oom_kill_disable",
+    "oom_score_adj",
+    "pid_mode",
+    "pids_limit",
+    "platform",
+    "privileged",
+    "publish_all_ports",
+    "read_only",
+    "remove",
+    "restart_policy",
+    "runtime",
+    "security_opt",
+    "shm_size",
+    "stop_signal",
+    "storage_opt",
+    "sysctls",
+    "tmpfs",
+    "ulimits",
+    "user",
+    "userns_mode",
+    "uts_mode",
+    "volume_driver",
+    "volumes",
+    "volumes_from",
+    "working_dir",
+];

@@ -1,0 +1,95 @@
+//! What front ends show of a configured backend; never a secret.
+
+use std::sync::Arc;
+
+use super::Config;
+use crate::model::{Backend, BackendInfo, Mode};
+
+/// The backends of a configuration as a front end sees them; `available` says whether instances of
+/// a mode can be made by this version.
+pub fn backend_infos(
+    config: &Config,
+    available: &dyn Fn(&Mode) -> bool,
+) -> Arc<[Arc<BackendInfo>]> {
+    config
+        .backends
+        .iter()
+        .map(|backend| Arc::new(info(backend, available)))
+        .collect()
+}
+
+fn info(backend: &Backend, available: &dyn Fn(&Mode) -> bool) -> BackendInfo {
+    BackendInfo {
+        name: backend.name.clone(),
+        kind: backend.kind.as_str().into(),
+        mode: backend.mode.short(),
+        transport: backend.transport,
+        scope: backend.scope,
+        available: available(&backend.mode),
+        summary: summary(&backend.mode).into(),
+    }
+}
+
+fn summary(mode: &Mode) -> String {
+    match mode {
+        Mode::Embedded => "demo server inside envdeck".to_owned(),
+        Mode::LocalProcess(process) => {
+            let words = std::iter::once(&process.command).chain(&process.args);
+            words.map(|word| quoted(word)).collect::<Vec<_>>().join(" ")
+        }
+        Mode::LocalDocker(docker) => docker.image.clone(),
+        Mode::RemoteHttpApi(remote) => without_userinfo(&remote.api.base_url),
+    }
+}
+
+/// As it could be typed into a shell.
+fn quoted(word: &str) -> String {
+    let plain = |c: char| c.is_alphanumeric() || "_-./:=@%+,".contains(c);
+    if !word.is_empty() && word.chars().all(plain) {
+        return word.to_owned();
+    }
+    format!("'{}'", word.replace('\'', r"'\''"))
+}
+
+fn without_userinfo(url: &str) -> String {
+    let Some((scheme, rest)) = url.split_once("://") else {
+        return url.to_owned();
+    };
+    let authority = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+    let host = rest[..authority].rfind('@').map_or(0, |at| at + 1);
+    format!("{scheme}://{}", &rest[host..])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{demo, of_command};
+
+    #[test]
+    fn a_command_line_is_shown_as_it_could_be_typed() {
+        let args = [
+            "-c".into(),
+            "it's; a \"b\"".into(),
+            String::new(),
+            "/data".into(),
+        ];
+        let infos = backend_infos(&of_command("sh", &args), &|_| true);
+        assert_eq!(&*infos[0].summary, r#"sh -c 'it'\''s; a "b"' '' /data"#);
+        assert!(infos[0].available);
+    }
+
+    #[test]
+    fn a_mode_that_is_not_built_is_not_available() {
+        let infos = backend_infos(&demo(), &|mode| *mode != Mode::Embedded);
+        assert!(!infos[0].available);
+    }
+
+    #[test]
+    fn credentials_in_a_url_are_not_shown() {
+        assert_eq!(
+            without_userinfo("https://me:pa@ss@host:1/x@y"),
+            "https://host:1/x@y"
+        );
+        assert_eq!(without_userinfo("http://host?a@b"), "http://host?a@b");
+    }
+}

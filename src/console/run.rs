@@ -1,0 +1,247 @@
+//! The loop, and only the loop: messages in, frames and effects out.
+
+use std::io;
+use std::sync::Arc;
+
+use crossterm::event::{Event, EventStream};
+use futures::StreamExt;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::{broadcast, mpsc};
+
+use super::effect::Effect;
+use super::frame::FrameClock;
+use super::model::Model;
+use super::msg::{Done, Msg};
+use super::terminal::Terminal;
+use super::theme::{ColorDepth, Theme};
+use crate::model::{Command, Notice};
+use crate::orchestrator::Handle;
+
+/// Where themes of the user's own are, and how many colours there are.
+pub struct Looks {
+    pub themes: Option<std::path::PathBuf>,
+    pub depth: ColorDepth,
+}
+
+/// Runs the console until the user quits or a signal ends it.
+pub async fn run(
+    mut model: Model,
+    handle: Handle,
+    mut terminal: Terminal,
+    looks: Looks,
+) -> io::Result<()> {
+    let mut signals = Signals::new()?;
+    let mut input = EventStream::new();
+    let mut fleet = handle.fleet();
+    let mut notices = handle.notices();
+    let (done_tx, mut done) = mpsc::unbounded_channel();
+    let mut runner = Runner {
+        handle: handle.clone(),
+        looks,
+        done: done_tx,
+    };
+    let mut frame = FrameClock::default();
+    frame.request();
+    loop {
+        let tick = model.next_tick();
+        let msg = tokio::select! {
+            biased;
+            () = frame.ready() => {
+                let effects = model.sync();
+                terminal.draw(|buf| model.draw(buf))?;
+                frame.drawn();
+                for effect in effects {
+                    runner.run(effect, &mut terminal)?;
+                }
+                continue;
+            }
+            event = input.next() => match event {
+                Some(Ok(event)) => match message(event) {
+                    Some(msg) => msg,
+                    None => continue,
+                },
+                // The terminal is gone: there is nobody left to talk to.
+                Some(Err(_)) | None => return Ok(()),
+            },
+            signal = signals.next() => match signal {
+                Stop::End => return Ok(()),
+                Stop::Suspend => {
+                    drop(input);
+                    suspend(&mut terminal)?;
+                    input = EventStream::new();
+                    let (width, height) = Terminal::size()?;
+                    model.update(Msg::Resize(width, height));
+                    Msg::Done(Done::Resumed)
+                }
+            },
+            Ok(()) = fleet.changed() => Msg::Fleet(fleet.borrow_and_update().clone()),
+            notice = notices.recv() => match from_notice(notice) {
+                Some(msg) => msg,
+                None => return Ok(()),
+            },
+            Some(done) = done.recv() => Msg::Done(done),
+            () = handle.logs().changed() => Msg::Data,
+            () = handle.results().changed() => Msg::Data,
+            () = after(tick) => Msg::Tick,
+        };
+        if let Msg::Resize(width, height) = msg {
+            terminal.resize(width, height)?;
+        }
+        for effect in model.update(msg) {
+            match effect {
+                Effect::Quit => return Ok(()),
+                Effect::Edit { text, suffix } => {
+                    drop(input);
+                    terminal.leave();
+                    let edited = edit(&text, suffix).await;
+                    terminal.reenter()?;
+                    input = EventStream::new();
+                    runner.tell(Done::Edited(edited));
+                }
+                effect => runner.run(effect, &mut terminal)?,
+            }
+        }
+        frame.request();
+    }
+}
+
+fn message(event: Event) -> Option<Msg> {
+    match event {
+        Event::Key(key) => Some(Msg::Key(key)),
+        Event::Mouse(mouse) => Some(Msg::Mouse(mouse)),
+        Event::Paste(text) => Some(Msg::Paste(text)),
+        Event::Resize(width, height) => Some(Msg::Resize(width, height)),
+        Event::FocusGained | Event::FocusLost => None,
+    }
+}
+
+fn from_notice(notice: Result<Notice, broadcast::error::RecvError>) -> Option<Msg> {
+    match notice {
+        Ok(notice) => Some(Msg::Notice(notice)),
+        Err(broadcast::error::RecvError::Lagged(count)) => Some(Msg::NoticesSkipped(count)),
+        Err(broadcast::error::RecvError::Closed) => None,
+    }
+}
+
+async fn after(tick: Option<std::time::Duration>) {
+    match tick {
+        Some(tick) => tokio::time::sleep(tick).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Runs the effects that need neither the input nor another program.
+struct Runner {
+    handle: Handle,
+    looks: Looks,
+    done: mpsc::UnboundedSender<Done>,
+}
+
+impl Runner {
+    /// The receiving end lives as long as the loop, which owns us.
+    fn tell(&self, done: Done) {
+        let _ = self.done.send(done);
+    }
+
+    fn run(&mut self, effect: Effect, terminal: &mut Terminal) -> io::Result<()> {
+        match effect {
+            Effect::Send(command) => {
+                if self.handle.send(command).is_err() {
+                    self.tell(Done::Busy);
+                }
+            }
+            Effect::Copy { text, what } => {
+                Terminal::copy(&text)?;
+                self.tell(Done::Copied { what });
+            }
+            Effect::WatchLog(instance) => {
+                self.handle.logs().watch(instance.as_ref());
+                // A refused wish to sample more often is no loss: the next selection asks again.
+                let _ = self.handle.send(Command::Watch(instance));
+            }
+            Effect::CaptureMouse(on) => terminal.capture_mouse(on)?,
+            Effect::Repaint => terminal.repaint()?,
+            Effect::LoadTheme(name) => {
+                let theme = Theme::load(&name, self.looks.themes.as_deref(), self.looks.depth);
+                self.tell(Done::Theme(theme.map(Arc::new)));
+            }
+            // The whole foreground group, so that a parent such as `cargo run` stops with us; the
+            // signal comes back to the loop, which does the rest.
+            Effect::Suspend => {
+                nix::sys::signal::kill(
+                    nix::unistd::Pid::from_raw(0),
+                    nix::sys::signal::Signal::SIGTSTP,
+                )?;
+            }
+            Effect::Edit { .. } | Effect::Quit => unreachable!("the loop runs these itself"),
+        }
+        Ok(())
+    }
+}
+
+/// What a signal asks for.
+enum Stop {
+    End,
+    Suspend,
+}
+
+struct Signals {
+    terminate: Signal,
+    hangup: Signal,
+    interrupt: Signal,
+    suspend: Signal,
+}
+
+impl Signals {
+    fn new() -> io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            hangup: signal(SignalKind::hangup())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            suspend: signal(SignalKind::from_raw(
+                nix::sys::signal::Signal::SIGTSTP as i32,
+            ))?,
+        })
+    }
+
+    async fn next(&mut self) -> Stop {
+        tokio::select! {
+            _ = self.terminate.recv() => Stop::End,
+            _ = self.hangup.recv() => Stop::End,
+            _ = self.interrupt.recv() => Stop::End,
+            _ = self.suspend.recv() => Stop::Suspend,
+        }
+    }
+}
+
+/// Gives the terminal back, stops this process until `SIGCONT`, takes the terminal again.
+fn suspend(terminal: &mut Terminal) -> io::Result<()> {
+    terminal.leave();
+    nix::sys::signal::raise(nix::sys::signal::Signal::SIGSTOP)?;
+    terminal.reenter()
+}
+
+/// Opens the user's editor on the text and returns what it left.
+async fn edit(text: &str, suffix: &'static str) -> Result<String, String> {
+    let editor = ["VISUAL", "EDITOR"]
+        .iter()
+        .find_map(|name| std::env::var(name).ok().filter(|v| !v.trim().is_empty()));
+    let editor = editor.ok_or("no editor: set EDITOR")?;
+    let file = tempfile::Builder::new()
+        .prefix("envdeck-")
+        .suffix(suffix)
+        .tempfile()
+        .map_err(|e| e.to_string())?;
+    std::fs::write(file.path(), text).map_err(|e| e.to_string())?;
+    // Through the shell, because EDITOR may carry arguments: `code --wait`.
+    let status = tokio::process::Command::new("sh")
+        .args(["-c", &format!("{editor} \"$1\""), "sh"])
+        .arg(file.path())
+        .status()
+        .await
+        .map_err(|error| format!("{editor}: {error}"))?;
+    if !status.success() {
+        return Err(format!("{editor}: {status}; the text is unchanged"));
+    }
+    std::fs::read_to_string(file.path()).map_err(|e| format!("{}: {e}", file.path().display()))
+}

@@ -1,1 +1,0 @@
-//! The demo MCP server, inside this process: no Docker, no network.

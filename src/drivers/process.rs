@@ -1,1 +1,0 @@
-//! `local_process`: a child in its own process group.

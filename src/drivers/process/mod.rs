@@ -1,0 +1,87 @@
+//! `local_process`: a child in its own process group that speaks MCP on stdin and stdout.
+
+mod diagnose;
+mod family;
+mod orphans;
+mod running;
+mod table;
+mod usage;
+
+use std::process::Stdio;
+use std::sync::Arc;
+
+use tokio::process::{Child, Command};
+
+use self::family::Family;
+use self::running::{Child as RunningChild, Pipes};
+use self::table::Table;
+use super::{Driver, Order, Running, Task};
+use crate::model::{Failure, LocalProcess, Mode, RunId, Stage};
+
+/// The environment variables that tell whose a process is, also after its parents are gone.
+const RUN: &str = "ENVDECK_RUN";
+/// Process id and start time of the envdeck that started it: `PID:TICKS`.
+const OWNER: &str = "ENVDECK_OWNER";
+const INSTANCE: &str = "ENVDECK_INSTANCE";
+
+/// Makes child processes.
+#[derive(Default)]
+pub struct Processes {
+    table: Arc<Table>,
+}
+
+impl Driver for Processes {
+    fn kind(&self) -> &'static str {
+        "local_process"
+    }
+
+    fn check(&self) -> Task<'_, ()> {
+        Box::pin(async { Ok(()) })
+    }
+
+    fn start(&self, order: Order) -> Task<'_, Box<dyn Running>> {
+        Box::pin(async move {
+            let backend = order.backend.clone();
+            let Mode::LocalProcess(spec) = &backend.mode else {
+                let text = format!("{} is not a local_process", backend.mode.name());
+                return Err(Failure::other(Stage::Start, text));
+            };
+            let mut child = spawn(spec, &order, self.table.owner())?;
+            let pid = child.id().and_then(|pid| i32::try_from(pid).ok());
+            let (Some(pid), Some(pipes)) = (pid, Pipes::take(&mut child)) else {
+                return Err(Failure::other(Stage::Start, "the process has no pipes"));
+            };
+            let family = Family::new(self.table.clone(), pid, &order.instance);
+            let running: Box<dyn Running> =
+                Box::new(RunningChild::new(child, pipes, family, spec, order.log));
+            Ok(running)
+        })
+    }
+
+    fn reap(&self, _run: &RunId) -> Task<'_, usize> {
+        Box::pin(async { Ok(orphans::end().await) })
+    }
+}
+
+/// Starts it in its own group, so that our terminal's Ctrl-C does not reach it.
+fn spawn(spec: &LocalProcess, order: &Order, owner: &str) -> Result<Child, Failure> {
+    diagnose::directory(spec)?;
+    let mut command = Command::new(&spec.command);
+    command
+        .args(&spec.args)
+        .envs(spec.env.iter().map(|(name, value)| (name, value.expose())))
+        .env(RUN, order.run.as_str())
+        .env(OWNER, owner)
+        .env(INSTANCE, order.instance.as_str())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .process_group(0)
+        .kill_on_drop(true);
+    if let Some(directory) = &spec.cwd {
+        command.current_dir(directory);
+    }
+    command
+        .spawn()
+        .map_err(|error| diagnose::failure(spec, error))
+}

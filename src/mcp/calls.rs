@@ -1,0 +1,176 @@
+//! One tool call: sent, watched, and ended by its answer, its deadline, a cancellation or the end of
+//! the connection.
+
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use serde::Serialize;
+use serde_json::value::RawValue;
+use serde_json::{Map, Value};
+use tokio::sync::{Notify, watch};
+use tokio::time::{Instant, sleep, sleep_until};
+use tokio_util::sync::CancellationToken;
+
+use super::connection::{Link, OnProgress, Ticket};
+use super::wire::{self, Payload};
+use super::{Answer, CallControl, NoAnswer, failure, questions};
+use crate::model::{Cause, Failure, Obedience, Progress, Stage};
+
+/// Questions of a server before its answer; the number the protocol's own libraries use.
+const MAX_ROUNDS: usize = rmcp::model::DEFAULT_MRTR_MAX_ROUNDS;
+/// How long to watch what a server does after it was told to cancel.
+const WATCH: Duration = Duration::from_secs(5);
+/// Progress this soon after the cancellation may have been on its way before the server read it.
+const CROSSING: Duration = Duration::from_millis(250);
+
+pub(super) async fn call(
+    link: &Arc<Link>,
+    tool: &str,
+    arguments: &str,
+    control: CallControl,
+) -> Result<Answer, NoAnswer> {
+    let arguments = wire::arguments(arguments).map_err(|problem| {
+        let text = format!("the arguments are not a JSON object: {problem}");
+        Failure::other(Stage::Call, text).hint("write {} for none")
+    })?;
+    let mut running = Running::new(link, control);
+    let mut params = Params {
+        name: tool,
+        arguments,
+        extra: Map::new(),
+    };
+    for _ in 0..MAX_ROUNDS {
+        let payload = running.round(&params).await?;
+        if !payload.input_required {
+            return Ok(Answer {
+                raw: payload.raw,
+                is_error: payload.is_error,
+            });
+        }
+        params.extra = questions::answers(&payload, &link.log)?;
+    }
+    let text = format!("the server asked {MAX_ROUNDS} times without an answer");
+    Err(Failure::other(Stage::Call, text).into())
+}
+
+#[derive(Serialize)]
+struct Params<'a> {
+    name: &'a str,
+    arguments: Box<RawValue>,
+    #[serde(flatten)]
+    extra: Map<String, Value>,
+}
+
+struct Running<'a> {
+    link: &'a Arc<Link>,
+    cancel: CancellationToken,
+    deadline: watch::Receiver<Instant>,
+    started: Instant,
+    watched: Arc<Watched>,
+}
+
+impl<'a> Running<'a> {
+    fn new(link: &'a Arc<Link>, control: CallControl) -> Self {
+        let CallControl {
+            cancel,
+            deadline,
+            progress,
+        } = control;
+        let watched = Watched {
+            show: progress,
+            cancelled: OnceLock::new(),
+            went_on: Notify::new(),
+        };
+        Self {
+            link,
+            cancel,
+            deadline,
+            started: Instant::now(),
+            watched: Arc::new(watched),
+        }
+    }
+
+    /// One request and its reply.
+    async fn round(&mut self, params: &Params<'_>) -> Result<Payload, NoAnswer> {
+        let hook: OnProgress = {
+            let watched = self.watched.clone();
+            Arc::new(move |progress| watched.progressed(progress))
+        };
+        let mut ticket = tokio::select! {
+            biased;
+            // Nothing was sent, so nothing can be obeyed.
+            () = self.cancel.cancelled() => return Err(NoAnswer::Cancelled(Obedience::Silent)),
+            at = expired(&mut self.deadline) => return Err(self.too_late(at)),
+            ticket = self.link.request("tools/call", params, Some(hook)) => ticket.map_err(failed)?,
+        };
+        tokio::select! {
+            biased;
+            reply = ticket.reply() => reply.map_err(failed),
+            () = self.cancel.cancelled() => Err(self.cancelled(ticket).await),
+            at = expired(&mut self.deadline) => {
+                ticket.cancel("deadline exceeded");
+                Err(self.too_late(at))
+            }
+        }
+    }
+
+    /// Tells the server to stop and watches whether it does.
+    async fn cancelled(&self, mut ticket: Ticket) -> NoAnswer {
+        let _ = self.watched.cancelled.set(Instant::now());
+        ticket.cancel("cancelled by the caller");
+        tokio::select! {
+            biased;
+            reply = ticket.reply() => match reply {
+                Ok(payload) if !payload.is_error => NoAnswer::Cancelled(Obedience::Ignored),
+                Ok(_) | Err(Cause::Rpc { .. }) => NoAnswer::Cancelled(Obedience::Confirmed),
+                Err(cause) => failed(cause),
+            },
+            () = self.watched.went_on.notified() => NoAnswer::Cancelled(Obedience::Ignored),
+            () = sleep(WATCH) => NoAnswer::Cancelled(Obedience::Silent),
+        }
+    }
+
+    fn too_late(&self, at: Instant) -> NoAnswer {
+        let after = at.saturating_duration_since(self.started);
+        // To a hundredth of a second: what is lost between setting a deadline and sending is not news.
+        let hundredths = (after.as_millis() + 5) / 10;
+        let after = Duration::from_millis(u64::try_from(hundredths * 10).unwrap_or(u64::MAX));
+        failed(Cause::Deadline {
+            what: "tools/call".into(),
+            after,
+        })
+    }
+}
+
+fn failed(cause: Cause) -> NoAnswer {
+    failure(Stage::Call, cause).into()
+}
+
+/// Resolves at the deadline, wherever it was moved in the meantime.
+async fn expired(deadline: &mut watch::Receiver<Instant>) -> Instant {
+    loop {
+        let at = *deadline.borrow_and_update();
+        tokio::select! {
+            biased;
+            Ok(()) = deadline.changed() => {}
+            () = sleep_until(at) => return at,
+        }
+    }
+}
+
+/// Where progress goes: to the caller, or, after a cancellation, to the proof that it was ignored.
+struct Watched {
+    show: Box<dyn Fn(Progress) + Send + Sync>,
+    cancelled: OnceLock<Instant>,
+    went_on: Notify,
+}
+
+impl Watched {
+    fn progressed(&self, progress: Progress) {
+        match self.cancelled.get() {
+            None => (self.show)(progress),
+            Some(at) if at.elapsed() > CROSSING => self.went_on.notify_one(),
+            Some(_) => {}
+        }
+    }
+}

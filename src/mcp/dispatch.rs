@@ -1,0 +1,266 @@
+//! What arrives: replies to their callers, notifications to where they belong, the rest to the log.
+
+use std::ops::AddAssign;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use tokio::io::AsyncRead;
+
+use super::connection::Link;
+use super::cut::{self, Cut};
+use super::stdio::{Line, Lines};
+use super::wire::{self, Message, Reply};
+use super::{ServerNews, questions};
+use crate::model::{Cause, Progress};
+use crate::stores::lines::MAX_LINE;
+use crate::stores::logs::{Severity, Source};
+
+/// A line over this many bytes is parsed on a thread that may block.
+const LARGE: usize = 1 << 20;
+
+/// News of one read, told at once: a flood of lines is not a flood of news.
+#[derive(Clone, Copy, Default)]
+struct Noted {
+    noise: u64,
+    tools_changed: bool,
+}
+
+impl Noted {
+    const NOISE: Self = Self {
+        noise: 1,
+        tools_changed: false,
+    };
+
+    fn tell(self, news: &(dyn Fn(ServerNews) + Send + Sync)) {
+        if self.noise > 0 {
+            news(ServerNews::StdoutNoise(self.noise));
+        }
+        if self.tools_changed {
+            news(ServerNews::ToolsChanged);
+        }
+    }
+}
+
+impl AddAssign for Noted {
+    fn add_assign(&mut self, other: Self) {
+        self.noise += other.noise;
+        self.tools_changed |= other.tools_changed;
+    }
+}
+
+/// Closes the link however reading ends, even by a panic: nobody is left waiting.
+struct CloseAtEnd(Arc<Link>);
+
+impl Drop for CloseAtEnd {
+    fn drop(&mut self) {
+        self.0.close(Cause::Closed);
+    }
+}
+
+/// Reads until the server's output ends.
+pub(super) async fn read_messages<R: AsyncRead + Unpin>(link: Arc<Link>, mut lines: Lines<R>) {
+    let end = CloseAtEnd(link);
+    let link = &end.0;
+    loop {
+        match lines.fill().await {
+            Ok(0) => break,
+            Ok(_) => {}
+            Err(error) => {
+                let context = "reading the server's output".to_owned();
+                link.close(Cause::Source {
+                    context,
+                    source: Arc::new(error),
+                });
+                break;
+            }
+        }
+        let mut noted = Noted::default();
+        while let Some(line) = lines.take() {
+            noted += hear(link, line).await;
+        }
+        noted.tell(&*link.news);
+    }
+    if let Some(line) = lines.rest() {
+        hear(link, line).await.tell(&*link.news);
+    }
+}
+
+async fn hear(link: &Arc<Link>, heard: Line) -> Noted {
+    match heard {
+        Line::Whole(bytes) if bytes.len() > LARGE => {
+            let link = link.clone();
+            let heard = tokio::task::spawn_blocking(move || link.hear_line(&bytes)).await;
+            match heard.map_err(tokio::task::JoinError::try_into_panic) {
+                Ok(noted) => noted,
+                // A panic ends this task as it would have here.
+                Err(Ok(panic)) => std::panic::resume_unwind(panic),
+                // The runtime is going down.
+                Err(Err(_)) => Noted::default(),
+            }
+        }
+        Line::Whole(bytes) => link.hear_line(&bytes),
+        Line::TooLong { size, head, tail } => link.hear_cut(size, &head, &tail),
+        // The last message may come without its line break.
+        Line::Half(bytes) => link.hear_messages(&trimmed(&bytes)).unwrap_or_else(|| {
+            link.remark("the output ended in the middle of this message:");
+            link.noise(&bytes)
+        }),
+    }
+}
+
+impl Link {
+    fn hear_line(&self, line: &Bytes) -> Noted {
+        let line = trimmed(line);
+        if line.is_empty() {
+            return Noted::default();
+        }
+        if let Some(noted) = self.hear_messages(&line) {
+            return noted;
+        }
+        if let Err(error) = std::str::from_utf8(&line) {
+            let repaired = Bytes::from(String::from_utf8_lossy(&line).into_owned());
+            if let Some(noted) = self.hear_messages(&repaired) {
+                let at = error.valid_up_to();
+                self.remark(&format!(
+                    "a message was not UTF-8 at byte {at}; replaced by �"
+                ));
+                return noted;
+            }
+        }
+        self.noise(&line)
+    }
+
+    /// `None` if the line is not JSON-RPC.
+    fn hear_messages(&self, line: &Bytes) -> Option<Noted> {
+        let mut noted = Noted::default();
+        for message in wire::messages(line)? {
+            match message {
+                Message::Reply { id, reply } => self.hear_reply(id, reply),
+                Message::Request { id, method, params } => {
+                    let answer = questions::answer(&method, params, &self.log);
+                    self.send(wire::response(id, answer), &format!("answer to {method}"));
+                }
+                Message::Notification { method, params } => {
+                    noted.tools_changed |= method == "notifications/tools/list_changed";
+                    self.hear_notification(&method, params);
+                }
+            }
+        }
+        Some(noted)
+    }
+
+    fn hear_reply(&self, id: Option<u64>, reply: Reply) {
+        // A server that could not read a request answers with `id: null`.
+        let Some(id) = id.or_else(|| self.only_waiting()) else {
+            return self.remark("dropped an answer that does not say to which request");
+        };
+        if let Err(unwanted) = self.resolve(id, reply) {
+            let size = unwanted.map_or(0, |payload| payload.raw.len());
+            self.remark(&format!(
+                "dropped an answer ({size} bytes) that came too late"
+            ));
+        }
+    }
+
+    fn hear_notification(&self, method: &str, params: Option<&RawValue>) {
+        match (method, params) {
+            ("notifications/progress", Some(params)) => self.hear_progress(params),
+            ("notifications/message", Some(params)) => self.hear_log(params),
+            _ => {}
+        }
+    }
+
+    fn hear_progress(&self, params: &RawValue) {
+        #[derive(Deserialize)]
+        #[serde(rename_all = "camelCase")]
+        struct Params<'a> {
+            #[serde(borrow)]
+            progress_token: &'a RawValue,
+            progress: f64,
+            total: Option<f64>,
+            #[serde(borrow)]
+            message: Option<wire::Text<'a>>,
+        }
+        let Ok(params) = serde_json::from_str::<Params<'_>>(params.get()) else {
+            return;
+        };
+        let Some(id) = wire::our_id(params.progress_token) else {
+            return;
+        };
+        let message = params.message.map(|text| text.0.into());
+        self.progressed(
+            id,
+            Progress {
+                done: params.progress,
+                total: params.total,
+                message,
+            },
+        );
+    }
+
+    fn hear_log(&self, params: &RawValue) {
+        #[derive(Deserialize)]
+        struct Params<'a> {
+            #[serde(borrow)]
+            level: Option<wire::Text<'a>>,
+            #[serde(borrow)]
+            logger: Option<wire::Text<'a>>,
+            #[serde(borrow)]
+            data: Option<&'a RawValue>,
+        }
+        let Ok(params) = serde_json::from_str::<Params<'_>>(params.get()) else {
+            return;
+        };
+        let level = params
+            .level
+            .and_then(|level| level.0.parse().ok())
+            .unwrap_or(Severity::Info);
+        let data = params.data.map(wire::text_or_json).unwrap_or_default();
+        match params.logger {
+            Some(logger) => self
+                .log
+                .line(Source::Server(level), &format!("{}: {data}", logger.0)),
+            None => self.log.line(Source::Server(level), &data),
+        }
+    }
+
+    fn hear_cut(&self, size: u64, head: &[u8], tail: &[u8]) -> Noted {
+        let limit = self.limit as u64;
+        let id = match cut::cut_message(head, tail) {
+            Cut::NotJson => return self.noise(head),
+            Cut::Reply(id) => id.or_else(|| self.only_waiting()),
+            Cut::Other => None,
+        };
+        let told = id.is_some_and(|id| {
+            self.resolve(id, Err(Cause::TooLarge { size, limit }))
+                .is_ok()
+        });
+        if !told {
+            self.remark(&format!(
+                "dropped a message of {size} bytes: the limit is {limit}"
+            ));
+        }
+        Noted::default()
+    }
+
+    /// Stdout of a stdio server belongs to the protocol; what else is there is shown.
+    fn noise(&self, line: &[u8]) -> Noted {
+        // The store cuts lines at its own limit; the slack lets it see that it has to.
+        let line = &line[..line.len().min(2 * MAX_LINE)];
+        self.log
+            .line(Source::Stdout, &String::from_utf8_lossy(line));
+        Noted::NOISE
+    }
+
+    fn remark(&self, text: &str) {
+        self.log.line(Source::Envdeck, text);
+    }
+}
+
+/// Without white space around it, nor the byte order mark some runtimes write first.
+fn trimmed(line: &Bytes) -> Bytes {
+    let text = line.strip_prefix("\u{feff}".as_bytes()).unwrap_or(line);
+    line.slice_ref(text.trim_ascii())
+}

@@ -1,0 +1,341 @@
+//! The pipeline that every tool call takes, whoever asks for it: validate, send, steer, record.
+
+use std::collections::{BTreeMap, HashMap};
+use std::panic::AssertUnwindSafe;
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use futures::FutureExt;
+use jiff::Timestamp;
+use parking_lot::Mutex;
+use serde_json::value::RawValue;
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep_until, timeout};
+use tokio_util::sync::CancellationToken;
+
+use super::core::Seat;
+use super::{deadline::Deadline, deadline::timestamp, words};
+use crate::mcp::{Answer, CallControl, NoAnswer, ToolClient};
+use crate::model::{
+    Call, CallId, CallState, Cause, Failure, Happening, Outcome, Progress, Stage, ToolCall,
+};
+use crate::stores::logs::Source;
+
+/// Progress of one call is reported no more often than this; the last one always is.
+const PROGRESS_PACE: Duration = Duration::from_millis(50);
+/// A closed connection usually has a reason that is known a moment later, such as the exit of the process.
+const REASON_WAIT: Duration = Duration::from_secs(2);
+
+/// Why an instance is gone, once it is.
+pub(super) type Gone = watch::Receiver<Option<Failure>>;
+
+/// Numbers calls and finds the levers of those that run.
+#[derive(Default)]
+pub(super) struct Desk {
+    last: AtomicU64,
+    running: Mutex<HashMap<CallId, Levers>>,
+}
+
+/// How a running call is steered from outside.
+#[derive(Clone)]
+struct Levers {
+    cancel: CancellationToken,
+    /// All extra time granted so far.
+    extra: Arc<watch::Sender<Duration>>,
+}
+
+impl Desk {
+    /// Tells the server of a running call to give up.
+    pub fn cancel(&self, call: CallId) -> Result<(), Failure> {
+        self.levers(call).map(|levers| levers.cancel.cancel())
+    }
+
+    /// Gives a running call `more` time.
+    pub fn extend(&self, call: CallId, more: Duration) -> Result<(), Failure> {
+        let levers = self.levers(call)?;
+        levers
+            .extra
+            .send_modify(|extra| *extra = extra.saturating_add(more));
+        Ok(())
+    }
+
+    fn levers(&self, call: CallId) -> Result<Levers, Failure> {
+        let not_running = || Failure::other(Stage::Call, format!("call {call} is not running"));
+        self.running
+            .lock()
+            .get(&call)
+            .cloned()
+            .ok_or_else(not_running)
+    }
+}
+
+/// A call that was accepted and numbered; [`run`] makes it.
+pub(super) struct Accepted {
+    pub call: Arc<Call>,
+    /// The latest progress, for whoever watches.
+    pub progress: Arc<watch::Sender<Option<Progress>>>,
+    levers: Levers,
+    deadline: Deadline,
+}
+
+/// Checks what can be checked before anything is sent, and gives the call its number.
+pub(super) fn accept(seat: &Seat, asked: ToolCall) -> Result<Accepted, Failure> {
+    check_arguments(&asked.arguments)?;
+    let backend = &seat.backend;
+    let wait = asked.timeout.unwrap_or(backend.call_timeout);
+    let deadline = Deadline::new(Instant::now(), wait, backend.call_max_timeout);
+    let desk = &seat.core.calls;
+    let id = CallId(desk.last.fetch_add(1, Ordering::Relaxed) + 1);
+    let extra = Arc::new(watch::Sender::new(Duration::ZERO));
+    let levers = Levers {
+        cancel: CancellationToken::new(),
+        extra,
+    };
+    desk.running.lock().insert(id, levers.clone());
+    let call = Call {
+        id,
+        session: seat.session.clone(),
+        instance: seat.id.clone(),
+        backend: backend.name.clone(),
+        tool: asked.tool,
+        arguments: asked.arguments,
+        caller: asked.caller,
+        started: Timestamp::now(),
+        deadline: timestamp(deadline.at()),
+        progress: None,
+        state: CallState::Running,
+    };
+    let progress = Arc::new(watch::Sender::new(None));
+    Ok(Accepted {
+        call: Arc::new(call),
+        progress,
+        levers,
+        deadline,
+    })
+}
+
+/// One JSON object, without building it: arguments may be large and keep the digits that were typed.
+fn check_arguments(text: &str) -> Result<(), Failure> {
+    serde_json::from_str::<BTreeMap<String, &RawValue>>(text)
+        .map(drop)
+        .map_err(|error| {
+            Failure::other(
+                Stage::Call,
+                format!("the arguments are not a JSON object: {error}"),
+            )
+            .hint("write `{}` for no arguments")
+        })
+}
+
+/// Makes the call and reports all of it; returns it ended. It ends at its deadline, at once when the instance is
+/// gone, and also when the task that owns the other end of `gone` gives up.
+pub(super) async fn run(
+    seat: Arc<Seat>,
+    client: ToolClient,
+    gone: Gone,
+    accepted: Accepted,
+) -> Arc<Call> {
+    let began = Instant::now();
+    let Accepted {
+        call,
+        progress,
+        levers,
+        deadline,
+    } = accepted;
+    seat.report(Happening::CallStarted { call: call.clone() })
+        .await;
+    let talk = Conversation {
+        seat: &seat,
+        call: &call,
+        levers: &levers,
+        deadline,
+    };
+    let answer = AssertUnwindSafe(talk.hold(&client, gone, progress))
+        .catch_unwind()
+        .await;
+    let answer = answer.unwrap_or_else(|panic| {
+        let cause = Cause::Panic(words::panic_text(panic.as_ref()));
+        Err(NoAnswer::Failed(Failure::new(Stage::Call, cause)))
+    });
+    let took = began.elapsed();
+    let (outcome, size) = match answer {
+        Ok(answer) => keep(&seat, answer),
+        Err(NoAnswer::Cancelled(obedience)) => (Outcome::Cancelled(obedience), 0),
+        Err(NoAnswer::Failed(failure)) => (Outcome::Failed(failure), 0),
+    };
+    seat.log.line(
+        Source::Envdeck,
+        &words::call_line(call.id, &call.tool, &outcome, took, size),
+    );
+    let state = CallState::Ended {
+        outcome,
+        at: Timestamp::now(),
+        took,
+        size,
+    };
+    seat.core.calls.running.lock().remove(&call.id);
+    seat.report(Happening::CallEnded {
+        call: call.id,
+        state: state.clone(),
+    })
+    .await;
+    let mut ended = Arc::unwrap_or_clone(call);
+    ended.state = state;
+    Arc::new(ended)
+}
+
+fn keep(seat: &Seat, answer: Answer) -> (Outcome, u64) {
+    let meta = seat.core.results.insert(answer.raw, answer.is_error);
+    let outcome = if answer.is_error {
+        Outcome::ToolError
+    } else {
+        Outcome::Done
+    };
+    (outcome(meta.id), meta.size)
+}
+
+/// A call while it runs.
+struct Conversation<'a> {
+    seat: &'a Seat,
+    call: &'a Call,
+    levers: &'a Levers,
+    deadline: Deadline,
+}
+
+impl Conversation<'_> {
+    async fn hold(
+        mut self,
+        client: &ToolClient,
+        mut gone: Gone,
+        progress: Arc<watch::Sender<Option<Progress>>>,
+    ) -> Result<Answer, NoAnswer> {
+        let id = self.call.id;
+        let (deadline, limit) = watch::channel(self.deadline.at());
+        let mut news = progress.subscribe();
+        let mut extra = self.levers.extra.subscribe();
+        let mut granted = Duration::ZERO;
+        let (mut cancelling, mut unreported, mut next_report) = (false, false, Instant::now());
+        let control = CallControl {
+            cancel: self.levers.cancel.clone(),
+            deadline: limit,
+            progress: Box::new(move |latest| {
+                progress.send_replace(Some(latest));
+            }),
+        };
+        let mut answer = pin!(client.call(&self.call.tool, &self.call.arguments, control));
+        let answer = loop {
+            tokio::select! {
+                biased;
+                answer = &mut answer => break answer,
+                reason = reason(&mut gone) => break Err(NoAnswer::Failed(interrupted(reason))),
+                () = self.levers.cancel.cancelled(), if !cancelling => {
+                    cancelling = true;
+                    self.seat.report(Happening::CallCancelling { call: id }).await;
+                }
+                Ok(()) = extra.changed() => {
+                    let total = *extra.borrow_and_update();
+                    self.deadline.extend(total.saturating_sub(granted));
+                    granted = total;
+                    deadline.send_replace(self.deadline.at());
+                    let until = timestamp(self.deadline.at());
+                    self.seat.report(Happening::CallExtended { call: id, deadline: until }).await;
+                }
+                Ok(()) = news.changed() => {
+                    self.deadline.progress(Instant::now());
+                    deadline.send_replace(self.deadline.at());
+                    unreported = true;
+                }
+                () = sleep_until(next_report), if unreported => {
+                    unreported = false;
+                    next_report = Instant::now() + PROGRESS_PACE;
+                    self.report_progress(&news).await;
+                }
+            }
+        };
+        if unreported || news.has_changed().unwrap_or(false) {
+            self.report_progress(&news).await;
+        }
+        explained(answer, gone).await
+    }
+
+    async fn report_progress(&self, news: &watch::Receiver<Option<Progress>>) {
+        let latest = news.borrow().clone();
+        if let Some(progress) = latest {
+            let deadline = timestamp(self.deadline.at());
+            self.seat
+                .report(Happening::CallProgressed {
+                    call: self.call.id,
+                    progress,
+                    deadline,
+                })
+                .await;
+        }
+    }
+}
+
+/// "The connection closed" is never the whole story: waits for the reason, shortly.
+async fn explained(answer: Result<Answer, NoAnswer>, mut gone: Gone) -> Result<Answer, NoAnswer> {
+    match answer {
+        Err(NoAnswer::Failed(failure)) if matches!(failure.cause, Cause::Closed) => {
+            let known = timeout(REASON_WAIT, reason(&mut gone)).await;
+            Err(NoAnswer::Failed(known.map_or(failure, interrupted)))
+        }
+        other => other,
+    }
+}
+
+/// Resolves when the instance is gone.
+pub(super) async fn reason(gone: &mut Gone) -> Failure {
+    match gone.wait_for(Option::is_some).await {
+        Ok(reason) => reason.clone(),
+        Err(_) => None,
+    }
+    .unwrap_or_else(|| Failure::other(Stage::Call, "the instance was taken down"))
+}
+
+/// The failure of a call whose instance ended under it.
+fn interrupted(reason: Failure) -> Failure {
+    let failure = Failure {
+        stage: Stage::Call,
+        ..reason
+    };
+    match (&failure.cause, &failure.hint) {
+        // Taken down on purpose, and says so.
+        (Cause::Other(_), _) | (_, Some(_)) => failure,
+        (_, None) => failure.hint("the instance ended while the call was running"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn arguments_must_be_one_json_object() {
+        for good in [
+            "{}",
+            " {\"a\": 1.00000000000000000000000001} ",
+            "{\"a\":{\"b\":[1,2]}}",
+        ] {
+            assert!(check_arguments(good).is_ok(), "{good}");
+        }
+        for bad in ["", "[]", "null", "1", "{", "{} {}", "{\"a\"}"] {
+            let failure = check_arguments(bad).expect_err(bad);
+            assert!(
+                failure.to_string().contains("not a JSON object"),
+                "{bad}: {failure}"
+            );
+        }
+    }
+
+    #[test]
+    fn steering_a_call_that_does_not_run_says_so() {
+        let desk = Desk::default();
+        let failure = desk
+            .extend(CallId(7), Duration::from_secs(1))
+            .expect_err("nothing runs");
+        assert_eq!(failure.to_string(), "call: call #7 is not running");
+    }
+}

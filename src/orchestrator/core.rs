@@ -1,0 +1,169 @@
+//! What all tasks of the orchestrator share.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use parking_lot::{Mutex, RwLock};
+use rand::Rng;
+use tokio::sync::{Semaphore, mpsc, oneshot, watch};
+use tokio::task::JoinHandle;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::calls::Desk;
+use super::deadline::timestamp;
+use super::handle::Reply;
+use super::hub::Reporter;
+use super::mailbox::Mail;
+use super::session::SessionMail;
+use crate::config::Config;
+use crate::drivers::Drivers;
+use crate::model::{
+    Backend, BackendInfo, BackendName, Failure, Happening, InstanceId, Level, Notice, Phase, RunId,
+    SessionId, Stage,
+};
+use crate::stores::logs::{LogStore, LogWriter};
+use crate::stores::results::ResultStore;
+
+/// How to reach the task of an instance.
+#[derive(Clone)]
+pub(super) struct InstancePost {
+    pub session: SessionId,
+    pub backend: BackendName,
+    pub mail: mpsc::Sender<Mail>,
+    pub phase: watch::Receiver<Phase>,
+    /// Whether its resource use is on screen.
+    pub watched: Arc<watch::Sender<bool>>,
+}
+
+/// How to reach the task of a session, and its end: what of it could not be stopped.
+pub(super) struct SessionPost {
+    pub mail: mpsc::Sender<SessionMail>,
+    pub task: JoinHandle<Vec<Failure>>,
+}
+
+pub(super) struct Core {
+    pub config: Arc<Config>,
+    /// In the order of `config.backends`.
+    pub backends: Arc<[Arc<BackendInfo>]>,
+    pub drivers: Arc<dyn Drivers>,
+    pub run: RunId,
+    pub logs: LogStore,
+    pub results: ResultStore,
+    pub reporter: Reporter,
+    /// Start slots.
+    pub starts: Arc<Semaphore>,
+    pub calls: Desk,
+    pub instances: RwLock<HashMap<InstanceId, InstancePost>>,
+    pub sessions: Mutex<HashMap<SessionId, SessionPost>>,
+    /// Instances whose tasks run, for the progress of a shutdown.
+    pub population: watch::Sender<usize>,
+    pub tasks: TaskTracker,
+    pub tokens: Tokens,
+}
+
+/// Who an instance is: everything about it that never changes.
+pub(super) struct Seat {
+    pub core: Arc<Core>,
+    pub id: InstanceId,
+    pub session: SessionId,
+    pub backend: Arc<Backend>,
+    pub info: Arc<BackendInfo>,
+    pub log: LogWriter,
+}
+
+impl Seat {
+    pub async fn report(&self, what: Happening) {
+        self.core.reporter.report(what).await;
+    }
+
+    /// Shows what a starting or stopping instance does now.
+    pub async fn step(&self, step: impl Into<Arc<str>>, deadline: Option<Instant>) {
+        let (instance, deadline) = (self.id.clone(), deadline.map(timestamp));
+        self.report(Happening::Step {
+            instance,
+            step: step.into(),
+            deadline,
+        })
+        .await;
+    }
+
+    pub async fn report_noise(&self, lines: u64) {
+        if lines > 0 {
+            self.report(Happening::StdoutNoise {
+                instance: self.id.clone(),
+                lines,
+            })
+            .await;
+        }
+    }
+
+    /// `filesystem 1a2b3c4d`
+    pub fn label(&self) -> String {
+        format!("{} {}", self.backend.name, self.id.short())
+    }
+}
+
+/// Who asked for something: waits for the answer, or reads the notices.
+pub(super) struct Asker {
+    reply: Option<oneshot::Sender<Result<Reply, Failure>>>,
+    reporter: Reporter,
+}
+
+impl Asker {
+    pub fn new(reply: Option<oneshot::Sender<Result<Reply, Failure>>>, reporter: Reporter) -> Self {
+        Self { reply, reporter }
+    }
+
+    /// A refusal that nobody waits for becomes a notice; a wish never fails silently.
+    pub fn answer(self, answer: Result<Reply, Failure>) {
+        match (self.reply, answer) {
+            // The one who asked may have stopped waiting.
+            (Some(reply), answer) => drop(reply.send(answer)),
+            (None, Err(failure)) => {
+                self.reporter
+                    .notice(Notice::new(Level::Error, failure.to_string()));
+            }
+            (None, Ok(_)) => {}
+        }
+    }
+}
+
+/// What ends things, from polite to brutal.
+#[derive(Clone, Default)]
+pub(super) struct Tokens {
+    /// Every session closes.
+    pub closing: CancellationToken,
+    /// No more grace: what is being stopped is killed.
+    pub insist: CancellationToken,
+    /// Every instance task is dropped where it stands; drivers kill what they drop.
+    pub abandon: CancellationToken,
+}
+
+impl Core {
+    /// An id that no instance of this run has or had, as far as eight random digits allow.
+    pub fn new_instance_id(&self) -> InstanceId {
+        loop {
+            let id = InstanceId::new(format!("{:08x}", rand::rng().random::<u32>()));
+            if !self.instances.read().contains_key(&id) {
+                return id;
+            }
+        }
+    }
+
+    pub fn post(&self, instance: &InstanceId) -> Result<InstancePost, Failure> {
+        self.instances.read().get(instance).cloned().ok_or_else(|| {
+            Failure::other(
+                Stage::Run,
+                format!("there is no instance {}", instance.short()),
+            )
+            .hint("it may have been removed or its session closed")
+        })
+    }
+}
+
+/// The random, unguessable id of a new session: whoever knows it may use it.
+pub(super) fn new_session_id() -> SessionId {
+    SessionId::new(format!("{:032x}", rand::rng().random::<u128>()))
+}

@@ -1,0 +1,192 @@
+//! The calls of one instance while they run, and what is remembered of it for its death card.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+
+use super::calls::{self, Accepted};
+use super::core::{Asker, Seat};
+use super::handle::Reply;
+use super::start::list_tools;
+use crate::mcp::ToolClient;
+use crate::model::{Call, CallId, CallState, Failure, Outcome, Progress, ToolCall, ToolSpec};
+
+/// How far back the death card looks at the memory.
+const MEMORY_SPAN: Duration = Duration::from_secs(60);
+
+/// What a task of the instance brought.
+pub(super) enum Landed {
+    Call,
+    Tools(Result<Arc<[Arc<ToolSpec>]>, Failure>, Option<Asker>),
+}
+
+enum Finished {
+    Call(Arc<Call>, Asker),
+    Tools(Result<Arc<[Arc<ToolSpec>]>, Failure>, Option<Asker>),
+}
+
+struct Waiting {
+    call: Arc<Call>,
+    progress: watch::Receiver<Option<Progress>>,
+}
+
+pub(super) struct Flight {
+    waiting: HashMap<CallId, Waiting>,
+    tasks: JoinSet<Finished>,
+    /// Why the instance is gone; a fresh one for each life.
+    gone: watch::Sender<Option<Failure>>,
+    last_good: Option<Arc<Call>>,
+    memory: VecDeque<(Instant, u64)>,
+}
+
+impl Flight {
+    pub fn new() -> Self {
+        Self {
+            waiting: HashMap::new(),
+            tasks: JoinSet::new(),
+            gone: watch::Sender::new(None),
+            last_good: None,
+            memory: VecDeque::new(),
+        }
+    }
+
+    /// Nothing of an earlier life ends what flies now.
+    pub fn reset(&mut self) {
+        self.gone = watch::Sender::new(None);
+        self.memory.clear();
+    }
+
+    /// Accepts a call and makes it, or tells why not.
+    pub fn launch(
+        &mut self,
+        seat: &Arc<Seat>,
+        client: &ToolClient,
+        wanted: ToolCall,
+        asker: Asker,
+    ) {
+        let accepted = match calls::accept(seat, wanted) {
+            Ok(accepted) => accepted,
+            Err(failure) => return asker.answer(Err(failure)),
+        };
+        let Accepted { call, progress, .. } = &accepted;
+        let waiting = Waiting {
+            call: call.clone(),
+            progress: progress.subscribe(),
+        };
+        self.waiting.insert(call.id, waiting);
+        let call = calls::run(
+            seat.clone(),
+            client.clone(),
+            self.gone.subscribe(),
+            accepted,
+        );
+        self.tasks
+            .spawn(async move { Finished::Call(call.await, asker) });
+    }
+
+    /// Asks for the tools again, without waiting.
+    pub fn list_tools(&mut self, client: &ToolClient, timeout: Duration, asker: Option<Asker>) {
+        let (client, mut gone) = (client.clone(), self.gone.subscribe());
+        self.tasks.spawn(async move {
+            let tools = tokio::select! {
+                biased;
+                tools = list_tools(&client, timeout) => tools,
+                reason = calls::reason(&mut gone) => Err(reason),
+            };
+            Finished::Tools(tools, asker)
+        });
+    }
+
+    pub fn is_busy(&self) -> bool {
+        !self.waiting.is_empty()
+    }
+
+    /// The next task that finished; pending while there is none. Cancel-safe.
+    pub async fn landed(&mut self) -> Landed {
+        loop {
+            match self.tasks.join_next().await {
+                Some(Ok(finished)) => return self.land(finished),
+                // Calls catch their panics themselves; what remains is a listing of tools.
+                Some(Err(error)) => tracing::error!("a task of an instance was lost: {error}"),
+                None => std::future::pending().await,
+            }
+        }
+    }
+
+    fn land(&mut self, finished: Finished) -> Landed {
+        match finished {
+            Finished::Tools(tools, asker) => Landed::Tools(tools, asker),
+            Finished::Call(call, asker) => {
+                self.waiting.remove(&call.id);
+                if let CallState::Ended { outcome, .. } = &call.state {
+                    asker.answer(Ok(Reply::Called(call.id, outcome.clone())));
+                    if matches!(outcome, Outcome::Done(_)) {
+                        self.last_good = Some(call);
+                    }
+                }
+                Landed::Call
+            }
+        }
+    }
+
+    /// Ends everything in flight with `reason` and waits until each call has been reported. Returns the calls
+    /// that got no answer, oldest first, as they were before.
+    pub async fn end(&mut self, reason: Failure) -> Vec<Arc<Call>> {
+        let mut unanswered = self.calls();
+        self.gone.send_replace(Some(reason));
+        while let Some(finished) = self.tasks.join_next().await {
+            match finished {
+                Ok(Finished::Call(call, asker)) => {
+                    if call
+                        .outcome()
+                        .is_some_and(|outcome| outcome.result().is_some())
+                    {
+                        unanswered.retain(|other| other.id != call.id);
+                    }
+                    self.land(Finished::Call(call, asker));
+                }
+                Ok(Finished::Tools(Err(failure), Some(asker))) => asker.answer(Err(failure)),
+                Ok(Finished::Tools(..)) | Err(_) => {}
+            }
+        }
+        self.waiting.clear();
+        unanswered
+    }
+
+    /// The calls in flight, with their latest progress, oldest first.
+    fn calls(&self) -> Vec<Arc<Call>> {
+        let with_progress = |waiting: &Waiting| {
+            let mut call = Call::clone(&waiting.call);
+            call.progress.clone_from(&waiting.progress.borrow());
+            Arc::new(call)
+        };
+        let mut calls: Vec<_> = self.waiting.values().map(with_progress).collect();
+        calls.sort_by_key(|call| call.id);
+        calls
+    }
+
+    pub fn last_good(&self) -> Option<Arc<Call>> {
+        self.last_good.clone()
+    }
+
+    pub fn remember_memory(&mut self, bytes: u64) {
+        let now = Instant::now();
+        self.memory.push_back((now, bytes));
+        while self
+            .memory
+            .front()
+            .is_some_and(|(at, _)| now - *at > MEMORY_SPAN)
+        {
+            self.memory.pop_front();
+        }
+    }
+
+    /// Memory of the last minute, oldest first.
+    pub fn memory(&self) -> Vec<u64> {
+        self.memory.iter().map(|(_, bytes)| *bytes).collect()
+    }
+}

@@ -1,0 +1,440 @@
+//! One instance, one task: it owns what runs and the connection to it, and lives the life of `lifecycle`.
+
+use std::ops::ControlFlow;
+use std::panic::AssertUnwindSafe;
+use std::pin::pin;
+use std::sync::Arc;
+
+use futures::FutureExt;
+use jiff::Timestamp;
+use tokio::sync::{OwnedSemaphorePermit, mpsc, watch};
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, sleep_until};
+use tokio_util::sync::CancellationToken;
+
+use super::backoff;
+use super::core::{Core, InstancePost, Seat};
+use super::deadline::timestamp;
+use super::flight::Flight;
+use super::lifecycle::{Input, Life, Step, Wish};
+use super::mailbox::{self, Mailbox};
+use super::news::News;
+use super::start::bring_up;
+use super::stop::take_down;
+use super::words;
+use crate::drivers::Running;
+use crate::mcp::ToolClient;
+use crate::model::{
+    Backend, BackendInfo, Call, Cause, DeathCard, Failure, Happening, Level, Notice, Phase,
+    RestartPolicy, SessionId, Stage,
+};
+use crate::stores::logs::Source;
+
+/// Output lines kept with a failure.
+const OUTPUT_LINES: usize = 20;
+
+/// A new instance as its session sees it.
+pub(super) struct Spawned {
+    pub phase: watch::Receiver<Phase>,
+    /// Resolves when nothing of it is left, or with why something may be.
+    pub task: JoinHandle<Option<Failure>>,
+}
+
+pub(super) struct Instance {
+    pub(super) seat: Arc<Seat>,
+    pub(super) mailbox: Mailbox,
+    pub(super) life: Life,
+    phase: watch::Sender<Phase>,
+    pub(super) watched: watch::Receiver<bool>,
+    slot: Option<OwnedSemaphorePermit>,
+    pub(super) running: Option<Box<dyn Running>>,
+    pub(super) client: Option<ToolClient>,
+    pub(super) news: News,
+    pub(super) flight: Flight,
+    pub(super) ready_since: Option<Instant>,
+    pub(super) restarts: u32,
+    retry_at: Instant,
+    /// Why it is where it is, for those whose calls are refused.
+    pub(super) failure: Option<Failure>,
+    /// What of it could not be taken down.
+    left_behind: Option<Failure>,
+}
+
+/// Adds an instance of `backend` to a session and starts its task; cancelling `leave` ends it.
+pub(super) async fn spawn(
+    core: &Arc<Core>,
+    session: &SessionId,
+    leave: &CancellationToken,
+    backend: Arc<Backend>,
+    info: Arc<BackendInfo>,
+) -> Spawned {
+    let id = core.new_instance_id();
+    let (sender, mail) = mpsc::channel(mailbox::CAPACITY);
+    let (phase, phase_reader) = watch::channel(Phase::Pending);
+    let (watched, watched_reader) = watch::channel(false);
+    let post = InstancePost {
+        session: session.clone(),
+        backend: backend.name.clone(),
+        mail: sender,
+        phase: phase_reader.clone(),
+        watched: Arc::new(watched),
+    };
+    core.instances.write().insert(id.clone(), post);
+    core.population.send_modify(|count| *count += 1);
+    let added = Happening::InstanceAdded {
+        session: session.clone(),
+        instance: id.clone(),
+        backend: info.clone(),
+    };
+    core.reporter.report(added).await;
+    let log = core.logs.writer(&id);
+    let seat = Seat {
+        core: core.clone(),
+        id,
+        session: session.clone(),
+        backend,
+        info,
+        log,
+    };
+    let instance = Instance {
+        seat: Arc::new(seat),
+        mailbox: Mailbox {
+            mail,
+            leave: leave.clone(),
+        },
+        life: Life::new(),
+        phase,
+        watched: watched_reader,
+        slot: None,
+        running: None,
+        client: None,
+        news: News::new(),
+        flight: Flight::new(),
+        ready_since: None,
+        restarts: 0,
+        retry_at: Instant::now(),
+        failure: None,
+        left_behind: None,
+    };
+    Spawned {
+        phase: phase_reader,
+        task: core.tasks.spawn(instance.run()),
+    }
+}
+
+impl Instance {
+    async fn run(mut self) -> Option<Failure> {
+        let core = self.seat.core.clone();
+        let abandon = core.tokens.abandon.clone();
+        tokio::select! {
+            biased;
+            // Dropping what runs kills it.
+            () = abandon.cancelled() => {}
+            () = self.live() => {}
+        }
+        core.instances.write().remove(&self.seat.id);
+        self.mailbox.close(&self.seat.label());
+        let left_behind = self.left_behind.take();
+        drop(self);
+        core.population.send_modify(|count| *count -= 1);
+        left_behind
+    }
+
+    async fn live(&mut self) {
+        loop {
+            let act = AssertUnwindSafe(self.act()).catch_unwind().await;
+            let input = match act {
+                Ok(input) => input,
+                Err(panic) => self.bury_panic(&words::panic_text(panic.as_ref())).await,
+            };
+            if self.advance(input).await.is_break() {
+                return;
+            }
+        }
+    }
+
+    /// Does what belongs to the phase until something changes it.
+    async fn act(&mut self) -> Input {
+        match self.life.phase {
+            Phase::Pending => self.queue().await,
+            Phase::Starting => self.start().await,
+            Phase::Ready => self.serve().await,
+            Phase::Waiting => self.wait_for_retry().await,
+            Phase::Stopping => self.stop().await,
+            Phase::Stopped | Phase::Failed => Input::Asked(self.refuse_calls().await),
+        }
+    }
+
+    async fn advance(&mut self, input: Input) -> ControlFlow<()> {
+        let policy = self.seat.backend.restart.clone();
+        let (life, steps) = self.life.next(input, &policy);
+        let before = std::mem::replace(&mut self.life, life).phase;
+        if life.phase != before {
+            self.restarts += u32::from(life.phase == Phase::Pending);
+            let (instance, phase) = (self.seat.id.clone(), life.phase);
+            self.seat
+                .report(Happening::PhaseChanged { instance, phase })
+                .await;
+            self.phase.send_replace(life.phase);
+        }
+        for step in steps {
+            match step {
+                Step::Retry { attempt, of } => self.plan_retry(attempt, of, &policy).await,
+                Step::GiveUp { after } => self.give_up(after),
+                Step::Forget => {
+                    self.forget().await;
+                    return ControlFlow::Break(());
+                }
+                // The mailbox answers those.
+                Step::Refuse(_) => {}
+            }
+        }
+        ControlFlow::Continue(())
+    }
+
+    async fn plan_retry(&mut self, attempt: u32, of: u32, policy: &RestartPolicy) {
+        let RestartPolicy::OnFailure {
+            backoff, ceiling, ..
+        } = *policy
+        else {
+            return;
+        };
+        let pause = backoff::pause(attempt, backoff, ceiling, &mut rand::rng());
+        self.retry_at = Instant::now() + pause;
+        let text = format!("restart {attempt} of {of} in {}", words::duration(pause));
+        self.seat.log.line(Source::Envdeck, &text);
+        let (instance, at) = (self.seat.id.clone(), timestamp(self.retry_at));
+        self.seat
+            .report(Happening::RetryAt {
+                instance,
+                attempt,
+                of,
+                at,
+            })
+            .await;
+    }
+
+    fn give_up(&self, after: u32) {
+        let text = format!("{} gave up after {after} restarts", self.seat.label());
+        self.seat.log.line(Source::Envdeck, &text);
+        self.seat
+            .core
+            .reporter
+            .notice(Notice::new(Level::Error, text).about(&self.seat.id));
+    }
+
+    async fn forget(&mut self) {
+        self.seat
+            .report(Happening::InstanceRemoved {
+                instance: self.seat.id.clone(),
+            })
+            .await;
+        self.seat.core.logs.forget(&self.seat.id);
+    }
+
+    async fn queue(&mut self) -> Input {
+        let starts = self.seat.core.starts.clone();
+        let Ok(slot) = starts.clone().try_acquire_owned() else {
+            self.seat.step("queued", None).await;
+            let (life, why) = (self.life, not_ready(&self.seat, Phase::Pending, None));
+            return tokio::select! {
+                biased;
+                wish = self.mailbox.wish(life, || why.clone()) => Input::Asked(wish),
+                Ok(slot) = starts.acquire_owned() => {
+                    self.slot = Some(slot);
+                    Input::Slot
+                }
+            };
+        };
+        self.slot = Some(slot);
+        Input::Slot
+    }
+
+    async fn start(&mut self) -> Input {
+        // Freed when the start is over, however it ends.
+        let _slot = self.slot.take();
+        let deadline = Instant::now() + self.seat.backend.start_timeout;
+        let began = Instant::now();
+        self.failure = None;
+        self.news = News::new();
+        let why = not_ready(&self.seat, Phase::Starting, None);
+        let life = self.life;
+        let Self {
+            seat,
+            mailbox,
+            running,
+            news,
+            ..
+        } = self;
+        let brought = {
+            let mut up = pin!(bring_up(seat, running, news.listener(), deadline));
+            loop {
+                tokio::select! {
+                    biased;
+                    wish = mailbox.wish(life, || why.clone()) => break Brought::Asked(wish),
+                    result = &mut up => break result.map_or_else(Brought::Failed, Brought::Up),
+                    digest = news.next() => seat.report_noise(digest.noise).await,
+                }
+            }
+        };
+        self.seat.report_noise(self.news.take().noise).await;
+        match brought {
+            Brought::Up(client) => {
+                self.client = Some(client);
+                self.ready_since = Some(Instant::now());
+                let text = format!("ready after {}", words::duration(began.elapsed()));
+                self.seat.log.line(Source::Envdeck, &text);
+                Input::Started
+            }
+            Brought::Failed(failure) => {
+                self.bury(failure, vec![]).await;
+                Input::StartFailed
+            }
+            Brought::Asked(wish) => Input::Asked(wish),
+        }
+    }
+
+    async fn wait_for_retry(&mut self) -> Input {
+        let why = not_ready(&self.seat, Phase::Waiting, self.failure.as_ref());
+        tokio::select! {
+            biased;
+            wish = self.mailbox.wish(self.life, || why.clone()) => Input::Asked(wish),
+            () = sleep_until(self.retry_at) => Input::RetryDue,
+        }
+    }
+
+    async fn refuse_calls(&mut self) -> Wish {
+        let why = not_ready(&self.seat, self.life.phase, self.failure.as_ref());
+        self.mailbox.wish(self.life, || why.clone()).await
+    }
+
+    /// Takes it down on request; what is wished meanwhile changes what becomes of it.
+    async fn stop(&mut self) -> Input {
+        self.failure = None;
+        self.flight
+            .end(Failure::other(Stage::Stop, "the instance was stopped"))
+            .await;
+        let why = not_ready(&self.seat, Phase::Stopping, None);
+        let policy = self.seat.backend.restart.clone();
+        let mut down = pin!(take_down(
+            self.seat.clone(),
+            self.client.take(),
+            self.running.take()
+        ));
+        let result = loop {
+            tokio::select! {
+                biased;
+                result = &mut down => break result,
+                wish = self.mailbox.wish(self.life, || why.clone()) => {
+                    self.life = self.life.next(Input::Asked(wish), &policy).0;
+                }
+            }
+        };
+        match result {
+            Ok(()) => {
+                self.seat.log.line(Source::Envdeck, "stopped");
+                Input::Down
+            }
+            Err(failure) => {
+                self.left_behind = Some(labelled(&self.seat, &failure));
+                self.record_death(failure, vec![]).await;
+                Input::StillUp
+            }
+        }
+    }
+
+    /// Shows why it ended, then takes down what is left of it.
+    pub(super) async fn bury(&mut self, failure: Failure, in_flight: Vec<Arc<Call>>) {
+        self.record_death(failure, in_flight).await;
+        let down = take_down(self.seat.clone(), self.client.take(), self.running.take());
+        self.left_behind = None;
+        if let Err(failure) = down.await {
+            let failure = labelled(&self.seat, &failure);
+            let notice = Notice::new(Level::Error, failure.to_string()).about(&self.seat.id);
+            self.seat.core.reporter.notice(notice);
+            self.left_behind = Some(failure);
+        }
+    }
+
+    /// A panic of ours ends this instance, and only this one.
+    async fn bury_panic(&mut self, said: &str) -> Input {
+        tracing::error!(instance = %self.seat.id, "panic: {said}");
+        let stage = match self.life.phase {
+            Phase::Starting => Stage::Start,
+            Phase::Stopping => Stage::Stop,
+            _ => Stage::Run,
+        };
+        let failure = Failure::new(stage, Cause::Panic(said.to_owned()));
+        let unanswered = self.flight.end(failure.clone()).await;
+        self.record_death(failure, unanswered).await;
+        // Not stopped politely: what panicked once may do so again, and dropping it kills it.
+        self.client = None;
+        self.running = None;
+        Input::Panicked
+    }
+
+    async fn record_death(&mut self, failure: Failure, in_flight: Vec<Arc<Call>>) {
+        let evidence = self.seat.log.last_output(OUTPUT_LINES);
+        let failure = failure.output(evidence);
+        self.seat.log.line(Source::Envdeck, &failure.to_string());
+        let card = DeathCard {
+            at: Timestamp::now(),
+            failure: failure.clone(),
+            uptime: self.ready_since.take().map(|since| since.elapsed()),
+            restarts: self.restarts,
+            facts: self.facts(),
+            in_flight,
+            last_good: self.flight.last_good(),
+            memory: self.flight.memory(),
+        };
+        self.failure = Some(failure);
+        self.seat
+            .report(Happening::Died {
+                instance: self.seat.id.clone(),
+                card: Arc::new(card),
+            })
+            .await;
+    }
+
+    /// What is known of what ran, or of what was to run.
+    fn facts(&self) -> Arc<[(Arc<str>, Arc<str>)]> {
+        match &self.running {
+            Some(running) => running.facts().into(),
+            None => Arc::new([("runs".into(), self.seat.info.summary.clone())]),
+        }
+    }
+}
+
+/// How a start ended.
+enum Brought {
+    Up(ToolClient),
+    Failed(Failure),
+    Asked(Wish),
+}
+
+/// Why an instance in this phase takes no calls.
+fn not_ready(seat: &Seat, phase: Phase, failure: Option<&Failure>) -> Failure {
+    let label = seat.label();
+    let text = match (phase, failure) {
+        (Phase::Failed, Some(failure)) => format!("instance {label} is failed: {failure}"),
+        (Phase::Waiting, Some(failure)) => {
+            format!("instance {label} died and waits for its restart: {failure}")
+        }
+        _ => format!("instance {label} is {phase}"),
+    };
+    let hint = match phase {
+        Phase::Failed | Phase::Stopped => "start it again first",
+        Phase::Stopping => "it takes no more calls",
+        _ => "wait until it is ready",
+    };
+    Failure::other(Stage::Call, text).hint(hint)
+}
+
+/// A failure that still says whose it is when it is read away from its instance.
+fn labelled(seat: &Seat, failure: &Failure) -> Failure {
+    let text = format!("{}: {}", seat.label(), failure.cause);
+    Failure {
+        cause: Cause::Other(text),
+        ..failure.clone()
+    }
+}

@@ -1,0 +1,88 @@
+//! What reaches the task of an instance: wishes about its life, calls, and the end of its session.
+
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use super::core::Asker;
+use super::handle::Reply;
+use super::lifecycle::{Goal, Input, Life, Step, Wish};
+use crate::model::{Failure, Phase, RestartPolicy, Stage, ToolCall};
+
+/// Letters that may wait; then the sender is told that the instance is busy.
+pub(super) const CAPACITY: usize = 256;
+
+pub(super) enum Mail {
+    Wish(Wish, Asker),
+    Call(ToolCall, Asker),
+    ListTools(Asker),
+}
+
+/// Mail that needs the instance to act.
+pub(super) enum Letter {
+    Wish(Wish),
+    Call(ToolCall, Asker),
+    ListTools(Asker),
+}
+
+pub(super) struct Mailbox {
+    pub mail: mpsc::Receiver<Mail>,
+    /// The session closes.
+    pub leave: CancellationToken,
+}
+
+impl Mailbox {
+    /// The next letter. Wishes that `life` refuses are answered here and never seen. Cancel-safe.
+    pub async fn next(&mut self, life: Life) -> Letter {
+        let leaving = life.phase == Phase::Stopping && life.goal == Goal::Leave;
+        loop {
+            let mail = tokio::select! {
+                biased;
+                () = self.leave.cancelled(), if !leaving => return Letter::Wish(Wish::Leave),
+                mail = self.mail.recv() => mail,
+            };
+            match mail {
+                Some(Mail::Wish(wish, asker)) => {
+                    if let Some(why) = refusal(life, wish) {
+                        asker.answer(Err(Failure::other(Stage::Run, why)));
+                    } else {
+                        asker.answer(Ok(Reply::Accepted));
+                        return Letter::Wish(wish);
+                    }
+                }
+                Some(Mail::Call(call, asker)) => return Letter::Call(call, asker),
+                Some(Mail::ListTools(asker)) => return Letter::ListTools(asker),
+                // The registry keeps a sender for as long as the instance is there.
+                None => std::future::pending().await,
+            }
+        }
+    }
+
+    /// The next wish, while nothing else can be done: calls are refused with `why`. Cancel-safe.
+    pub async fn wish(&mut self, life: Life, why: impl Fn() -> Failure) -> Wish {
+        loop {
+            match self.next(life).await {
+                Letter::Wish(wish) => return wish,
+                Letter::Call(_, asker) | Letter::ListTools(asker) => asker.answer(Err(why())),
+            }
+        }
+    }
+
+    /// Answers what is left when the instance is gone.
+    pub fn close(&mut self, label: &str) {
+        self.mail.close();
+        while let Ok(mail) = self.mail.try_recv() {
+            let (Mail::Wish(_, asker) | Mail::Call(_, asker) | Mail::ListTools(asker)) = mail;
+            let gone = Failure::other(Stage::Run, format!("instance {label} was removed"));
+            asker.answer(Err(gone));
+        }
+    }
+}
+
+fn refusal(life: Life, wish: Wish) -> Option<&'static str> {
+    // No refusal depends on the restart policy.
+    let (_, steps) = life.next(Input::Asked(wish), &RestartPolicy::Never);
+    steps.iter().find_map(|step| match step {
+        Step::Refuse(why) => Some(*why),
+        _ => None,
+    })
+}

@@ -1,0 +1,195 @@
+//! A ready instance: calls, probes and samples, until it dies or is asked to go.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tokio::time::timeout;
+
+use super::core::Asker;
+use super::flight::Landed;
+use super::handle::Reply;
+use super::health::{Health, Pulse};
+use super::instance::Instance;
+use super::lifecycle::Input;
+use super::mailbox::Letter;
+use super::news::Digest;
+use super::start::{EXIT_WAIT, exited};
+use crate::drivers::Running;
+use crate::mcp::ToolClient;
+use crate::model::{Cause, Exit, Failure, Happening, Probe, Sample, Stage, ToolSpec};
+use crate::stores::logs::Source;
+
+/// After its end, an instance's last answers may still be in the pipe.
+const LAST_WORDS: Duration = Duration::from_millis(250);
+/// A measurement that takes longer is skipped.
+const USAGE_WAIT: Duration = Duration::from_secs(1);
+
+enum Turn {
+    Exited(Result<Exit, Failure>),
+    Closed(Failure),
+    Letter(Letter),
+    Landed(Landed),
+    Pulse(Pulse),
+    News(Digest),
+}
+
+impl Instance {
+    /// Serves until it dies or is asked to go.
+    pub(super) async fn serve(&mut self) -> Input {
+        let (Some(client), Some(mut running)) = (self.client.clone(), self.running.take()) else {
+            unreachable!("only a start that brought both makes an instance ready")
+        };
+        self.flight.reset();
+        let mut health = Health::new(self.seat.backend.health.clone(), self.watched.clone());
+        let death = loop {
+            let turn = tokio::select! {
+                exit = running.wait() => Turn::Exited(exit),
+                why = client.closed() => Turn::Closed(why),
+                letter = self.mailbox.next(self.life) => Turn::Letter(letter),
+                landed = self.flight.landed() => Turn::Landed(landed),
+                pulse = health.next(&client) => Turn::Pulse(pulse),
+                digest = self.news.next() => Turn::News(digest),
+            };
+            match turn {
+                Turn::Exited(exit) => {
+                    self.last_words(&client).await;
+                    break exited(Stage::Run, exit);
+                }
+                Turn::Closed(why) => break explained(running.as_mut(), why).await,
+                Turn::Letter(Letter::Wish(wish)) => {
+                    self.running = Some(running);
+                    return Input::Asked(wish);
+                }
+                Turn::Letter(Letter::Call(call, asker)) => {
+                    self.flight.launch(&self.seat, &client, call, asker);
+                }
+                Turn::Letter(Letter::ListTools(asker)) => self.relist(&client, Some(asker)),
+                Turn::Landed(landed) => self.take_landed(landed).await,
+                Turn::Pulse(Pulse::SampleDue) => self.sample(running.as_mut()).await,
+                Turn::Pulse(Pulse::Probed(probe)) => {
+                    if let Some(death) = self.take_probe(&mut health, probe).await {
+                        break death;
+                    }
+                }
+                Turn::News(digest) => self.take_news(&client, &digest).await,
+            }
+        };
+        self.running = Some(running);
+        self.die(death).await
+    }
+
+    async fn die(&mut self, failure: Failure) -> Input {
+        let ready_for = self
+            .ready_since
+            .map(|since| since.elapsed())
+            .unwrap_or_default();
+        let unanswered = self.flight.end(failure.clone()).await;
+        self.bury(failure, unanswered).await;
+        Input::Died { ready_for }
+    }
+
+    /// Lets the connection deliver what was written before the end.
+    async fn last_words(&mut self, client: &ToolClient) {
+        if self.flight.is_busy() {
+            // A grandchild may hold the pipe open: the wait is short, and its end says nothing.
+            let _ = timeout(LAST_WORDS, client.closed()).await;
+        }
+    }
+
+    fn relist(&mut self, client: &ToolClient, asker: Option<Asker>) {
+        self.flight
+            .list_tools(client, self.seat.backend.call_timeout, asker);
+    }
+
+    async fn take_landed(&mut self, landed: Landed) {
+        let Landed::Tools(tools, asker) = landed else {
+            return;
+        };
+        let answer = match tools {
+            Ok(tools) => {
+                self.report_tools(tools).await;
+                Ok(Reply::Accepted)
+            }
+            Err(failure) => {
+                self.seat
+                    .log
+                    .line(Source::Envdeck, &format!("list tools: {failure}"));
+                Err(failure)
+            }
+        };
+        if let Some(asker) = asker {
+            asker.answer(answer);
+        }
+    }
+
+    async fn report_tools(&mut self, tools: Arc<[Arc<ToolSpec>]>) {
+        self.seat
+            .report(Happening::ToolsListed {
+                instance: self.seat.id.clone(),
+                tools,
+            })
+            .await;
+    }
+
+    async fn take_news(&mut self, client: &ToolClient, digest: &Digest) {
+        self.seat.report_noise(digest.noise).await;
+        if digest.tools_changed {
+            self.relist(client, None);
+        }
+    }
+
+    async fn sample(&mut self, running: &mut dyn Running) {
+        let Ok(Ok(Some(usage))) = timeout(USAGE_WAIT, running.usage()).await else {
+            return;
+        };
+        self.flight.remember_memory(usage.memory);
+        let sample = Sample {
+            at: Timestamp::now(),
+            cpu: usage.cpu,
+            memory: usage.memory,
+            memory_limit: usage.memory_limit,
+            processes: usage.processes,
+        };
+        self.seat
+            .report(Happening::Sampled {
+                instance: self.seat.id.clone(),
+                sample,
+            })
+            .await;
+    }
+
+    /// Returns why it counts as dead, if it now does.
+    async fn take_probe(&mut self, health: &mut Health, probe: Probe) -> Option<Failure> {
+        let dead = health.judge(&probe, self.flight.is_busy());
+        let policy = &self.seat.backend.health;
+        let death = dead.then(|| {
+            let cause = Cause::Deadline {
+                what: "ping".into(),
+                after: policy.timeout,
+            };
+            Failure::new(Stage::Run, cause).hint(format!(
+                "{} pings in a row were not answered",
+                policy.failures
+            ))
+        });
+        self.seat
+            .report(Happening::Probed {
+                instance: self.seat.id.clone(),
+                probe,
+            })
+            .await;
+        death
+    }
+}
+
+/// A connection that closes usually means that the process ended; its exit says more.
+async fn explained(running: &mut dyn Running, why: Failure) -> Failure {
+    match timeout(EXIT_WAIT, running.wait()).await {
+        Ok(exit) => exited(Stage::Run, exit),
+        Err(_) => Failure {
+            stage: Stage::Run,
+            ..why
+        },
+    }
+}

@@ -1,0 +1,87 @@
+//! The end of everything: ask all at once, wait, insist, report what may be left.
+
+use std::future::Future;
+use std::pin::pin;
+use std::time::Duration;
+
+use futures::future::join_all;
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, sleep_until};
+
+use super::core::Core;
+use super::stop::MARGIN;
+use crate::model::{BackendName, Cause, Failure, InstanceId, Stage};
+
+/// For reports, beyond the time that the slowest instance may take.
+const SLACK: Duration = Duration::from_secs(1);
+
+/// How far a shutdown is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Progress {
+    /// Instances that are gone.
+    pub gone: usize,
+    pub of: usize,
+}
+
+/// Ends all sessions. Takes no longer than the longest grace and a little; returns what may be left.
+pub(super) async fn run(
+    core: &Core,
+    router: JoinHandle<()>,
+    mut progress: impl FnMut(Progress),
+    insist: impl Future<Output = ()>,
+) -> Vec<Failure> {
+    let mut population = core.population.subscribe();
+    let mut of = *population.borrow_and_update();
+    core.tokens.closing.cancel();
+    // It ends at once, and after it no session opens any more.
+    let _ = router.await;
+    let sessions = std::mem::take(&mut *core.sessions.lock());
+    let tasks: Vec<_> = sessions.into_values().map(|post| post.task).collect();
+    let mut ended = pin!(join_all(tasks));
+    let mut insist = pin!(insist);
+    let mut insisted = false;
+    let longest = core
+        .config
+        .backends
+        .iter()
+        .map(|backend| backend.stop_grace)
+        .max();
+    let mut limit = Instant::now() + longest.unwrap_or_default() + MARGIN + SLACK;
+    loop {
+        tokio::select! {
+            biased;
+            ends = &mut ended => {
+                progress(Progress { gone: of, of });
+                return ends.into_iter().filter_map(Result::ok).flatten().collect();
+            }
+            () = &mut insist, if !insisted => {
+                insisted = true;
+                core.tokens.insist.cancel();
+                limit = limit.min(Instant::now() + MARGIN + SLACK);
+            }
+            Ok(()) = population.changed() => {
+                let left = *population.borrow_and_update();
+                // A session may still have been adding some.
+                of = of.max(left);
+                progress(Progress { gone: of.saturating_sub(left), of });
+            }
+            () = sleep_until(limit) => return abandon(core).await,
+        }
+    }
+}
+
+/// Drops what still stands, which kills it, and names it.
+async fn abandon(core: &Core) -> Vec<Failure> {
+    let left: Vec<_> = core
+        .instances
+        .read()
+        .iter()
+        .map(|(id, post)| (id.clone(), post.backend.clone()))
+        .collect();
+    core.tokens.abandon.cancel();
+    let name = |(id, backend): (InstanceId, BackendName)| {
+        let cause = Cause::Other(format!("{backend} {}: still not gone", id.short()));
+        Failure::new(Stage::Stop, cause).hint("it was killed, but its end was not seen")
+    };
+    left.into_iter().map(name).collect()
+}
