@@ -14,5 +14,7 @@ mod calls;
 mod deaths;
 #[path = "scenarios/endings.rs"]
 mod endings;
+#[path = "scenarios/real.rs"]
+mod real;
 #[path = "scenarios/starts.rs"]
 mod starts;

@@ -3,5 +3,7 @@
 
 #[path = "widgets/fixture.rs"]
 mod fixture;
+#[path = "widgets/form.rs"]
+mod form;
 #[path = "widgets/logs.rs"]
 mod logs;

@@ -19,7 +19,8 @@ use crate::console::{Looks, run as run_console};
 use crate::drivers::Installed;
 use crate::model::{Ask, Caller, Command, Failure, InstanceId, RunId};
 use crate::orchestrator::{self, Handle, Orchestrator};
-use crate::paths::{Paths, RunDirectory};
+use crate::paths::{Paths, RunDirectory, private_directory};
+use crate::stores::history::History;
 use crate::stores::logs::EVENTS_LOG;
 use crate::stores::results::ResultStore;
 use crate::telemetry;
@@ -78,6 +79,7 @@ pub fn run(options: &Console, paths: &Paths) -> anyhow::Result<u8> {
             drivers: Arc::new(Installed::new()),
             run,
             results: ResultStore::new(directory.path()),
+            history: history(paths),
         })
     };
     let handle = orchestrator.handle();
@@ -123,6 +125,19 @@ pub fn run(options: &Console, paths: &Paths) -> anyhow::Result<u8> {
     } else {
         exit::ENVIRONMENT
     })
+}
+
+/// Calls are kept across runs where that is possible; a console without is better than none.
+fn history(paths: &Paths) -> Option<History> {
+    let opened = private_directory(&paths.state).and_then(|()| History::open(paths.history()));
+    opened
+        .map_err(|error| {
+            eprintln!(
+                "envdeck: calls are not kept: {}: {error}",
+                paths.history().display()
+            )
+        })
+        .ok()
 }
 
 /// Why the console can't be drawn here, if it can't.

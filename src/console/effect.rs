@@ -50,6 +50,8 @@ pub enum Intent {
         arguments: Arc<str>,
     },
     Focus(PaneKind),
+    /// Focus it only if it is not on screen anyway.
+    Reveal(PaneKind),
     Open(Box<dyn Modal>),
     /// Close the modal that has the focus.
     CloseModal,

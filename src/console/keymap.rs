@@ -256,6 +256,9 @@ const GLOBAL: &[(&str, Action)] = &[
 
 const TOOLS: &[(&str, Action)] = &[("ctrl+r", Action::RefreshTools), ("n", Action::SearchNext)];
 const CALL: &[(&str, Action)] = &[
+    ("enter", Action::Open),
+    ("i", Action::Open),
+    ("space", Action::NextChoice),
     ("ctrl+o", Action::ToggleField),
     ("ctrl+n", Action::AddItem),
     ("ctrl+k", Action::RemoveItem),

@@ -71,6 +71,12 @@ impl Model {
                     effects.extend(self.edit_call(instance, &tool, &arguments));
                 }
                 Intent::Focus(kind) => self.set_focus(kind),
+                Intent::Reveal(kind) => {
+                    let slots = self.layout().map(|layout| layout.slots).unwrap_or_default();
+                    if slots.iter().all(|slot| slot.active != kind) {
+                        self.set_focus(kind);
+                    }
+                }
                 Intent::Open(modal) => self.modals.push(modal),
                 Intent::CloseModal => {
                     self.modals.pop();
@@ -228,7 +234,9 @@ impl Model {
             Action::FocusSessions => vec![Intent::Focus(PaneKind::Sessions)],
             Action::FocusInstances => vec![Intent::Focus(PaneKind::Instances)],
             Action::FocusTools => vec![Intent::Focus(PaneKind::Tools)],
-            Action::FocusCall | Action::CallTool => vec![Intent::Focus(PaneKind::Call)],
+            Action::FocusCall => vec![Intent::Focus(PaneKind::Call)],
+            // Once it has the focus, the pane claims the action: it starts editing.
+            Action::CallTool => vec![Intent::Focus(PaneKind::Call), Intent::Do(action)],
             Action::FocusResult => vec![Intent::Focus(PaneKind::Result)],
             Action::FocusHealth => vec![Intent::Focus(PaneKind::Health)],
             Action::FocusLogs | Action::ShowLogs => vec![Intent::Focus(PaneKind::Logs)],

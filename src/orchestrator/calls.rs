@@ -1,26 +1,25 @@
 //! The pipeline that every tool call takes, whoever asks for it: validate, send, steer, record.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::panic::AssertUnwindSafe;
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use futures::FutureExt;
 use jiff::Timestamp;
-use parking_lot::Mutex;
 use serde_json::value::RawValue;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until, timeout};
-use tokio_util::sync::CancellationToken;
 
 use super::core::Seat;
+use super::desk::Levers;
 use super::{deadline::Deadline, deadline::timestamp, words};
 use crate::mcp::{Answer, CallControl, NoAnswer, ToolClient};
 use crate::model::{
-    Call, CallId, CallState, Cause, Failure, Happening, Outcome, Progress, Stage, ToolCall,
+    Call, CallState, Cause, Failure, Happening, Outcome, Progress, Stage, ToolCall,
 };
+use crate::stores::history::Record;
 use crate::stores::logs::Source;
 
 /// Progress of one call is reported no more often than this; the last one always is.
@@ -30,46 +29,6 @@ const REASON_WAIT: Duration = Duration::from_secs(2);
 
 /// Why an instance is gone, once it is.
 pub(super) type Gone = watch::Receiver<Option<Failure>>;
-
-/// Numbers calls and finds the levers of those that run.
-#[derive(Default)]
-pub(super) struct Desk {
-    last: AtomicU64,
-    running: Mutex<HashMap<CallId, Levers>>,
-}
-
-/// How a running call is steered from outside.
-#[derive(Clone)]
-struct Levers {
-    cancel: CancellationToken,
-    /// All extra time granted so far.
-    extra: Arc<watch::Sender<Duration>>,
-}
-
-impl Desk {
-    /// Tells the server of a running call to give up.
-    pub fn cancel(&self, call: CallId) -> Result<(), Failure> {
-        self.levers(call).map(|levers| levers.cancel.cancel())
-    }
-
-    /// Gives a running call `more` time.
-    pub fn extend(&self, call: CallId, more: Duration) -> Result<(), Failure> {
-        let levers = self.levers(call)?;
-        levers
-            .extra
-            .send_modify(|extra| *extra = extra.saturating_add(more));
-        Ok(())
-    }
-
-    fn levers(&self, call: CallId) -> Result<Levers, Failure> {
-        let not_running = || Failure::other(Stage::Call, format!("call {call} is not running"));
-        self.running
-            .lock()
-            .get(&call)
-            .cloned()
-            .ok_or_else(not_running)
-    }
-}
 
 /// A call that was accepted and numbered; [`run`] makes it.
 pub(super) struct Accepted {
@@ -86,14 +45,7 @@ pub(super) fn accept(seat: &Seat, asked: ToolCall) -> Result<Accepted, Failure> 
     let backend = &seat.backend;
     let wait = asked.timeout.unwrap_or(backend.call_timeout);
     let deadline = Deadline::new(Instant::now(), wait, backend.call_max_timeout);
-    let desk = &seat.core.calls;
-    let id = CallId(desk.last.fetch_add(1, Ordering::Relaxed) + 1);
-    let extra = Arc::new(watch::Sender::new(Duration::ZERO));
-    let levers = Levers {
-        cancel: CancellationToken::new(),
-        extra,
-    };
-    desk.running.lock().insert(id, levers.clone());
+    let (id, levers) = seat.core.calls.open();
     let call = Call {
         id,
         session: seat.session.clone(),
@@ -175,7 +127,7 @@ pub(super) async fn run(
         took,
         size,
     };
-    seat.core.calls.running.lock().remove(&call.id);
+    seat.core.calls.close(call.id);
     seat.report(Happening::CallEnded {
         call: call.id,
         state: state.clone(),
@@ -183,6 +135,9 @@ pub(super) async fn run(
     .await;
     let mut ended = Arc::unwrap_or_clone(call);
     ended.state = state;
+    if let (Some(history), Some(record)) = (&seat.core.history, Record::of(&ended)) {
+        history.append(record);
+    }
     Arc::new(ended)
 }
 
@@ -328,14 +283,5 @@ mod tests {
                 "{bad}: {failure}"
             );
         }
-    }
-
-    #[test]
-    fn steering_a_call_that_does_not_run_says_so() {
-        let desk = Desk::default();
-        let failure = desk
-            .extend(CallId(7), Duration::from_secs(1))
-            .expect_err("nothing runs");
-        assert_eq!(failure.to_string(), "call: call #7 is not running");
     }
 }

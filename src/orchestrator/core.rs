@@ -11,8 +11,8 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::calls::Desk;
 use super::deadline::timestamp;
+use super::desk::Desk;
 use super::handle::Reply;
 use super::hub::Reporter;
 use super::mailbox::Mail;
@@ -23,6 +23,7 @@ use crate::model::{
     Backend, BackendInfo, BackendName, Failure, Happening, InstanceId, Level, Notice, Phase, RunId,
     SessionId, Stage,
 };
+use crate::stores::history::History;
 use crate::stores::logs::{LogStore, LogWriter};
 use crate::stores::results::ResultStore;
 
@@ -51,6 +52,7 @@ pub(super) struct Core {
     pub run: RunId,
     pub logs: LogStore,
     pub results: ResultStore,
+    pub history: Option<History>,
     pub reporter: Reporter,
     /// Start slots.
     pub starts: Arc<Semaphore>,

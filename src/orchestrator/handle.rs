@@ -5,6 +5,7 @@ use std::sync::Arc;
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
 use crate::model::{CallId, Command, Event, Failure, Fleet, Notice, Outcome, SessionId};
+use crate::stores::history::History;
 use crate::stores::logs::LogStore;
 use crate::stores::results::ResultStore;
 
@@ -39,6 +40,7 @@ pub struct Handle {
     pub(super) events: broadcast::Sender<Arc<Event>>,
     pub(super) logs: LogStore,
     pub(super) results: ResultStore,
+    pub(super) history: Option<History>,
 }
 
 impl Handle {
@@ -84,5 +86,9 @@ impl Handle {
 
     pub fn results(&self) -> &ResultStore {
         &self.results
+    }
+    /// The finished calls of this and earlier runs, where they are kept.
+    pub fn history(&self) -> Option<&History> {
+        self.history.as_ref()
     }
 }

@@ -7,8 +7,9 @@ use jiff::Timestamp;
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 use tokio::time::{Instant, sleep_until};
 
-use super::notices;
+use super::{events_log, journal, notices};
 use crate::model::{Event, Fleet, Happening, Notice};
+use crate::stores::logs::{LogWriter, Source};
 
 /// Events that may wait for the hub; then those who report them wait.
 const QUEUE: usize = 1024;
@@ -71,12 +72,14 @@ pub(super) struct Hub {
     last_publish: Option<Instant>,
     notices: broadcast::Sender<Notice>,
     events: broadcast::Sender<Arc<Event>>,
+    /// The Events pane.
+    events_log: LogWriter,
     /// Answered at the next publication.
     flushes: Vec<oneshot::Sender<()>>,
 }
 
 impl Hub {
-    pub fn new(fleet: Fleet) -> (Self, Reporter, Outlets) {
+    pub fn new(fleet: Fleet, events_log: LogWriter) -> (Self, Reporter, Outlets) {
         let (sender, messages) = mpsc::channel(QUEUE);
         let fleet = Arc::new(fleet);
         let (published, reader) = watch::channel(fleet.clone());
@@ -98,6 +101,7 @@ impl Hub {
             last_publish: None,
             notices,
             events,
+            events_log,
             flushes: vec![],
         };
         (hub, reporter, outlets)
@@ -135,7 +139,7 @@ impl Hub {
     }
 
     fn reduce(&mut self, event: Event) {
-        journal(&event);
+        journal::write(&event);
         if Arc::make_mut(&mut self.fleet).apply(&event) {
             if let Some(notice) = notices::worth_telling(&self.fleet, &event) {
                 let _ = self.notices.send(notice);
@@ -144,6 +148,9 @@ impl Hub {
             && let Some(known) = self.fleet.instance(instance)
         {
             tracing::error!(%instance, from = %known.phase, to = %phase, "illegal move");
+        }
+        if let Some(line) = events_log::line(&self.fleet, &event) {
+            self.events_log.line(Source::Envdeck, &line);
         }
         let _ = self.events.send(Arc::new(event));
     }
@@ -166,55 +173,76 @@ impl Hub {
     }
 }
 
-/// One line per event: who and how much, never what was said.
-fn journal(event: &Event) {
-    if !tracing::enabled!(tracing::Level::DEBUG) {
-        return;
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Caller, InstanceId, SessionId};
+    use crate::stores::logs::LogStore;
+
+    fn opened(number: u32) -> Happening {
+        let session = SessionId::new(number.to_string());
+        Happening::SessionOpened {
+            session,
+            caller: Caller::Operator,
+        }
     }
-    let what = &event.what;
-    let call = what.call().map(|call| call.0);
-    let (session, instance) = (
-        what.session().map(tracing::field::display),
-        what.instance().map(tracing::field::display),
-    );
-    match what {
-        Happening::PhaseChanged { phase, .. } => {
-            tracing::debug!(instance, %phase, "phase-changed");
+
+    #[tokio::test(start_paused = true)]
+    async fn the_first_change_is_published_at_once_and_a_flood_once_a_frame() {
+        let (hub, reporter, mut outlets) = Hub::new(
+            Fleet::default(),
+            LogStore::default().writer(&InstanceId::new("events")),
+        );
+        tokio::spawn(hub.run());
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        let began = Instant::now();
+        reporter.report(opened(0)).await;
+        outlets.fleet.changed().await.expect("the hub runs");
+        assert_eq!(began.elapsed(), Duration::ZERO);
+        let flood = tokio::spawn(async move {
+            for number in 1..=1_000 {
+                reporter.report(opened(number)).await;
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        });
+        let mut snapshots = 0;
+        while outlets.fleet.borrow_and_update().sessions.len() <= 1_000 {
+            outlets.fleet.changed().await.expect("the hub runs");
+            snapshots += 1;
         }
-        Happening::Step { step, .. } => tracing::debug!(instance, %step, "step"),
-        Happening::RetryAt { attempt, of, .. } => {
-            tracing::debug!(instance, attempt, of, "retry-at")
+        flood.await.expect("it does not panic");
+        assert!(
+            (50..=64).contains(&snapshots),
+            "{snapshots} snapshots in a second"
+        );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_flush_resolves_when_everything_before_it_is_published() {
+        let (hub, reporter, outlets) = Hub::new(
+            Fleet::default(),
+            LogStore::default().writer(&InstanceId::new("events")),
+        );
+        tokio::spawn(hub.run());
+        for number in 0..100 {
+            reporter.report(opened(number)).await;
+            reporter.flush().await;
+            assert_eq!(outlets.fleet.borrow().sessions.len(), number as usize + 1);
         }
-        Happening::ToolsListed { tools, .. } => {
-            tracing::debug!(instance, tools = tools.len(), "tools-listed");
+    }
+
+    #[tokio::test]
+    async fn the_hub_ends_with_its_last_reporter_and_publishes_everything() {
+        let (hub, reporter, outlets) = Hub::new(
+            Fleet::default(),
+            LogStore::default().writer(&InstanceId::new("events")),
+        );
+        let hub = tokio::spawn(hub.run());
+        for number in 0..500 {
+            reporter.report(opened(number)).await;
         }
-        Happening::StdoutNoise { lines, .. } => tracing::debug!(instance, lines, "stdout-noise"),
-        Happening::CallStarted { call: started } => {
-            tracing::debug!(
-                instance,
-                call,
-                bytes = started.arguments.len(),
-                "call-started"
-            );
-        }
-        Happening::CallEnded {
-            state:
-                crate::model::CallState::Ended {
-                    outcome,
-                    took,
-                    size,
-                    ..
-                },
-            ..
-        } => {
-            tracing::debug!(
-                call,
-                outcome = outcome.word(),
-                ?took,
-                bytes = size,
-                "call-ended"
-            );
-        }
-        other => tracing::debug!(session, instance, call, "{}", other.name()),
+        drop(reporter);
+        hub.await.expect("it ends");
+        assert_eq!(outlets.fleet.borrow().sessions.len(), 500);
     }
 }

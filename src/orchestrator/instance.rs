@@ -6,7 +6,6 @@ use std::pin::pin;
 use std::sync::Arc;
 
 use futures::FutureExt;
-use jiff::Timestamp;
 use tokio::sync::{OwnedSemaphorePermit, mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until};
@@ -15,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 use super::backoff;
 use super::core::{Core, InstancePost, Seat};
 use super::deadline::timestamp;
+use super::death::labelled;
 use super::flight::Flight;
 use super::lifecycle::{Input, Life, Step, Wish};
 use super::mailbox::{self, Mailbox};
@@ -25,13 +25,9 @@ use super::words;
 use crate::drivers::Running;
 use crate::mcp::ToolClient;
 use crate::model::{
-    Backend, BackendInfo, Call, Cause, DeathCard, Failure, Happening, Level, Notice, Phase,
-    RestartPolicy, SessionId, Stage,
+    Backend, BackendInfo, Failure, Happening, Level, Notice, Phase, RestartPolicy, SessionId, Stage,
 };
 use crate::stores::logs::Source;
-
-/// Output lines kept with a failure.
-const OUTPUT_LINES: usize = 20;
 
 /// A new instance as its session sees it.
 pub(super) struct Spawned {
@@ -54,10 +50,12 @@ pub(super) struct Instance {
     pub(super) ready_since: Option<Instant>,
     pub(super) restarts: u32,
     retry_at: Instant,
+    /// What is known of what runs or ran.
+    pub(super) facts: Arc<[(Arc<str>, Arc<str>)]>,
     /// Why it is where it is, for those whose calls are refused.
     pub(super) failure: Option<Failure>,
     /// What of it could not be taken down.
-    left_behind: Option<Failure>,
+    pub(super) left_behind: Option<Failure>,
 }
 
 /// Adds an instance of `backend` to a session and starts its task; cancelling `leave` ends it.
@@ -113,6 +111,7 @@ pub(super) async fn spawn(
         ready_since: None,
         restarts: 0,
         retry_at: Instant::now(),
+        facts: Arc::default(),
         failure: None,
         left_behind: None,
     };
@@ -251,11 +250,11 @@ impl Instance {
     }
 
     async fn start(&mut self) -> Input {
-        // Freed when the start is over, however it ends.
-        let _slot = self.slot.take();
+        let slot = self.slot.take();
         let deadline = Instant::now() + self.seat.backend.start_timeout;
         let began = Instant::now();
         self.failure = None;
+        self.ready_since = None;
         self.news = News::new();
         let why = not_ready(&self.seat, Phase::Starting, None);
         let life = self.life;
@@ -277,7 +276,10 @@ impl Instance {
                 }
             }
         };
+        // The next one may start while this one, if it failed, is still cleaned up.
+        drop(slot);
         self.seat.report_noise(self.news.take().noise).await;
+        self.learn_facts();
         match brought {
             Brought::Up(client) => {
                 self.client = Some(client);
@@ -342,67 +344,6 @@ impl Instance {
             }
         }
     }
-
-    /// Shows why it ended, then takes down what is left of it.
-    pub(super) async fn bury(&mut self, failure: Failure, in_flight: Vec<Arc<Call>>) {
-        self.record_death(failure, in_flight).await;
-        let down = take_down(self.seat.clone(), self.client.take(), self.running.take());
-        self.left_behind = None;
-        if let Err(failure) = down.await {
-            let failure = labelled(&self.seat, &failure);
-            let notice = Notice::new(Level::Error, failure.to_string()).about(&self.seat.id);
-            self.seat.core.reporter.notice(notice);
-            self.left_behind = Some(failure);
-        }
-    }
-
-    /// A panic of ours ends this instance, and only this one.
-    async fn bury_panic(&mut self, said: &str) -> Input {
-        tracing::error!(instance = %self.seat.id, "panic: {said}");
-        let stage = match self.life.phase {
-            Phase::Starting => Stage::Start,
-            Phase::Stopping => Stage::Stop,
-            _ => Stage::Run,
-        };
-        let failure = Failure::new(stage, Cause::Panic(said.to_owned()));
-        let unanswered = self.flight.end(failure.clone()).await;
-        self.record_death(failure, unanswered).await;
-        // Not stopped politely: what panicked once may do so again, and dropping it kills it.
-        self.client = None;
-        self.running = None;
-        Input::Panicked
-    }
-
-    async fn record_death(&mut self, failure: Failure, in_flight: Vec<Arc<Call>>) {
-        let evidence = self.seat.log.last_output(OUTPUT_LINES);
-        let failure = failure.output(evidence);
-        self.seat.log.line(Source::Envdeck, &failure.to_string());
-        let card = DeathCard {
-            at: Timestamp::now(),
-            failure: failure.clone(),
-            uptime: self.ready_since.take().map(|since| since.elapsed()),
-            restarts: self.restarts,
-            facts: self.facts(),
-            in_flight,
-            last_good: self.flight.last_good(),
-            memory: self.flight.memory(),
-        };
-        self.failure = Some(failure);
-        self.seat
-            .report(Happening::Died {
-                instance: self.seat.id.clone(),
-                card: Arc::new(card),
-            })
-            .await;
-    }
-
-    /// What is known of what ran, or of what was to run.
-    fn facts(&self) -> Arc<[(Arc<str>, Arc<str>)]> {
-        match &self.running {
-            Some(running) => running.facts().into(),
-            None => Arc::new([("runs".into(), self.seat.info.summary.clone())]),
-        }
-    }
 }
 
 /// How a start ended.
@@ -428,13 +369,4 @@ fn not_ready(seat: &Seat, phase: Phase, failure: Option<&Failure>) -> Failure {
         _ => "wait until it is ready",
     };
     Failure::other(Stage::Call, text).hint(hint)
-}
-
-/// A failure that still says whose it is when it is read away from its instance.
-fn labelled(seat: &Seat, failure: &Failure) -> Failure {
-    let text = format!("{}: {}", seat.label(), failure.cause);
-    Failure {
-        cause: Cause::Other(text),
-        ..failure.clone()
-    }
 }

@@ -279,8 +279,8 @@ mod tests {
             (at(Stopped), Input::Down, Stopped, vec![]),
         ];
         for (life, input, phase, steps) in table {
-            let (after, did) = life.next(input, &policy(3));
-            assert_eq!((after.phase, did), (phase, steps), "{life:?} {input:?}");
+            let (next, taken) = life.next(input, &policy(3));
+            assert_eq!((next.phase, taken), (phase, steps), "{life:?} {input:?}");
         }
     }
 

@@ -4,11 +4,15 @@ mod backoff;
 mod calls;
 mod core;
 mod deadline;
+mod death;
+mod desk;
+mod events_log;
 mod flight;
 mod handle;
 mod health;
 mod hub;
 mod instance;
+mod journal;
 mod lifecycle;
 mod mailbox;
 mod news;
@@ -36,8 +40,9 @@ use self::core::{Core, Tokens};
 use self::hub::Hub;
 use crate::config::Config;
 use crate::drivers::Drivers;
-use crate::model::{BackendInfo, Failure, Fleet, RunId};
-use crate::stores::logs::LogStore;
+use crate::model::{BackendInfo, Failure, Fleet, InstanceId, RunId};
+use crate::stores::history::History;
+use crate::stores::logs::{EVENTS_LOG, LogStore};
 use crate::stores::results::ResultStore;
 
 /// Commands that may wait; then front ends are told to try again.
@@ -50,6 +55,8 @@ pub struct Setup {
     /// Labels everything that is created.
     pub run: RunId,
     pub results: ResultStore,
+    /// Where finished calls are recorded across runs, if anywhere.
+    pub history: Option<History>,
 }
 
 /// The running core. Dropping it kills what runs; [`Orchestrator::shutdown`] asks first.
@@ -66,6 +73,7 @@ pub fn start(setup: Setup) -> Orchestrator {
         drivers,
         run,
         results,
+        history,
     } = setup;
     let backends: Arc<[_]> = config
         .backends
@@ -77,7 +85,9 @@ pub fn start(setup: Setup) -> Orchestrator {
             ))
         })
         .collect();
-    let (hub, reporter, outlets) = Hub::new(Fleet::new(backends.clone()));
+    let logs = LogStore::default();
+    let events_log = logs.writer(&InstanceId::new(EVENTS_LOG));
+    let (hub, reporter, outlets) = Hub::new(Fleet::new(backends.clone()), events_log);
     tokio::spawn(hub.run());
     let core = Arc::new(Core {
         starts: Arc::new(Semaphore::new(config.limits.parallel_starts.max(1))),
@@ -85,10 +95,11 @@ pub fn start(setup: Setup) -> Orchestrator {
         backends,
         drivers,
         run,
-        logs: LogStore::default(),
+        logs,
         results,
+        history,
         reporter,
-        calls: calls::Desk::default(),
+        calls: desk::Desk::default(),
         instances: parking_lot::RwLock::default(),
         sessions: parking_lot::Mutex::default(),
         population: watch::Sender::new(0),
@@ -103,6 +114,7 @@ pub fn start(setup: Setup) -> Orchestrator {
         events: outlets.events,
         logs: core.logs.clone(),
         results: core.results.clone(),
+        history: core.history.clone(),
     };
     let router = Some(tokio::spawn(router::run(core.clone(), inbox)));
     Orchestrator {

@@ -1,6 +1,6 @@
 //! Which events are worth a line that the user sees without looking for it.
 
-use crate::model::{Event, Fleet, Happening, Instance, Level, Notice, Phase};
+use crate::model::{Event, Fleet, Happening, Instance, Level, Notice, Phase, Stage};
 
 /// The notice that `event` deserves; `fleet` is the picture after it.
 pub(super) fn worth_telling(fleet: &Fleet, event: &Event) -> Option<Notice> {
@@ -8,10 +8,10 @@ pub(super) fn worth_telling(fleet: &Fleet, event: &Event) -> Option<Notice> {
     let instance = fleet.instance(id)?;
     let (level, text) = match &event.what {
         Happening::Died { card, .. } => {
-            let verb = if card.uptime.is_some() {
-                "died"
-            } else {
-                "did not start"
+            let verb = match (card.failure.stage, card.uptime) {
+                (Stage::Stop, _) => "was not stopped",
+                (_, Some(_)) => "died",
+                (_, None) => "did not start",
             };
             (
                 Level::Error,

@@ -40,7 +40,7 @@ fn route(core: &Arc<Core>, command: Command, asker: Asker) {
     let accepted = |()| Reply::Accepted;
     match command {
         Command::OpenSession { caller, asks } => {
-            session::open(core, new_session_id(), caller, &asks, asker)
+            session::open(core, new_session_id(), caller, &asks, asker);
         }
         Command::CloseSession(id) => match shared::refuse_to_close(&id) {
             Ok(()) => session::close(core, &id, asker),

@@ -5,8 +5,8 @@ use std::pin::pin;
 use std::time::Duration;
 
 use futures::future::join_all;
-use tokio::task::JoinHandle;
-use tokio::time::{Instant, sleep_until};
+use tokio::task::{JoinError, JoinHandle};
+use tokio::time::{Instant, sleep_until, timeout};
 
 use super::core::Core;
 use super::stop::MARGIN;
@@ -35,8 +35,12 @@ pub(super) async fn run(
     core.tokens.closing.cancel();
     // It ends at once, and after it no session opens any more.
     let _ = router.await;
-    let sessions = std::mem::take(&mut *core.sessions.lock());
-    let tasks: Vec<_> = sessions.into_values().map(|post| post.task).collect();
+    let tasks: Vec<_> = core
+        .sessions
+        .lock()
+        .drain()
+        .map(|(_, post)| post.task)
+        .collect();
     let mut ended = pin!(join_all(tasks));
     let mut insist = pin!(insist);
     let mut insisted = false;
@@ -52,7 +56,7 @@ pub(super) async fn run(
             biased;
             ends = &mut ended => {
                 progress(Progress { gone: of, of });
-                return ends.into_iter().filter_map(Result::ok).flatten().collect();
+                return reported(ends);
             }
             () = &mut insist, if !insisted => {
                 insisted = true;
@@ -65,13 +69,22 @@ pub(super) async fn run(
                 of = of.max(left);
                 progress(Progress { gone: of.saturating_sub(left), of });
             }
-            () = sleep_until(limit) => return abandon(core).await,
+            () = sleep_until(limit) => {
+                let mut failures = abandon(core);
+                failures.extend(timeout(SLACK, ended).await.map(reported).unwrap_or_default());
+                return failures;
+            }
         }
     }
 }
 
+/// What sessions could not take down. A session that was lost itself has dropped, and so killed, what it had.
+fn reported(ends: Vec<Result<Vec<Failure>, JoinError>>) -> Vec<Failure> {
+    ends.into_iter().filter_map(Result::ok).flatten().collect()
+}
+
 /// Drops what still stands, which kills it, and names it.
-async fn abandon(core: &Core) -> Vec<Failure> {
+fn abandon(core: &Core) -> Vec<Failure> {
     let left: Vec<_> = core
         .instances
         .read()

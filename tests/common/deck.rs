@@ -4,12 +4,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use envdeck::config::{Config, Origin};
+use envdeck::drivers::{Drivers, Installed};
 use envdeck::model::{
     Ask, Backend, Call, CallId, Caller, Command, Failure, Fleet, HealthPolicy, Instance,
     InstanceId, Limits, Mode, Notice, Outcome, Phase, RestartPolicy, RunId, Scope, SessionId,
     ToolCall, Transport,
 };
 use envdeck::orchestrator::{Handle, Orchestrator, Reply, Setup, start};
+use envdeck::stores::history::History;
 use envdeck::stores::results::ResultStore;
 use tokio::sync::broadcast;
 use tokio::task::JoinHandle;
@@ -17,7 +19,7 @@ use tokio::time::timeout;
 
 use super::fake::{FakeDrivers, Script, World};
 
-/// Nothing in a scenario takes this long, in paused time, unless it hangs.
+/// Nothing in a scenario takes this long, in paused time, unless it hangs; in real time, a test runner gives up first.
 const PATIENCE: Duration = Duration::from_secs(3600);
 
 pub fn backend(name: &str) -> Backend {
@@ -54,6 +56,26 @@ impl Deck {
         for (backend, script) in scripts {
             world.script(backend, script.clone());
         }
+        Self::driven(
+            backends,
+            Arc::new(FakeDrivers(world.clone())),
+            world,
+            limits,
+        )
+    }
+
+    /// With the drivers of the real program, in a runtime of several threads.
+    pub fn real(backends: Vec<Backend>) -> Self {
+        let drivers = Arc::new(Installed::new());
+        Self::driven(backends, drivers, Arc::default(), Limits::default())
+    }
+
+    fn driven(
+        backends: Vec<Backend>,
+        drivers: Arc<dyn Drivers>,
+        world: Arc<World>,
+        limits: Limits,
+    ) -> Self {
         let config = Config {
             origin: Origin::Demo,
             backends: backends.into_iter().map(Arc::new).collect(),
@@ -63,9 +85,10 @@ impl Deck {
         let directory = tempfile::tempdir().unwrap();
         let orchestrator = start(Setup {
             config: Arc::new(config),
-            drivers: Arc::new(FakeDrivers(world.clone())),
+            drivers,
             run: RunId::new("test"),
             results: ResultStore::new(directory.path()),
+            history: Some(History::open(directory.path().join("history.jsonl")).unwrap()),
         });
         let handle = orchestrator.handle();
         Self {
@@ -180,10 +203,9 @@ impl Deck {
 
 pub async fn wait_until(handle: &Handle, what: &str, holds: impl Fn(&Fleet) -> bool) -> Arc<Fleet> {
     let mut fleet = handle.fleet();
-    match timeout(PATIENCE, fleet.wait_for(|fleet| holds(fleet))).await {
-        Ok(fleet) => fleet.expect("the orchestrator runs").clone(),
-        Err(_) => panic!("waited in vain: {what}\n{:#?}", handle.fleet().borrow()),
-    }
+    let found = timeout(PATIENCE, fleet.wait_for(|fleet| holds(fleet))).await;
+    let found = found.map(|fleet| fleet.expect("the orchestrator runs").clone());
+    found.unwrap_or_else(|_| panic!("waited in vain: {what}\n{:#?}", handle.fleet().borrow()))
 }
 
 /// The next notice that contains `text`.

@@ -255,7 +255,7 @@ impl Callbacks for Host {
             (Some(b'?'), None, 'l') => self.modes.retain(|mode| !numbers.contains(mode)),
             (Some(b'>'), _, 'u') => self.keyboard_depth += 1,
             (Some(b'<'), _, 'u') => {
-                self.keyboard_depth = self.keyboard_depth.saturating_sub(first.max(1))
+                self.keyboard_depth = self.keyboard_depth.saturating_sub(first.max(1));
             }
             (Some(b' '), _, 'q') => self.cursor_style = first,
             _ => {}

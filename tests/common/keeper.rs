@@ -17,14 +17,15 @@ use super::emulator::Emulator;
 /// hangs the terminal up and resets its modes, which would hide that the program did not restore them; and
 /// only with a shell above it does a program have job control. Says in band (APC strings, which terminals
 /// ignore) where the program's output begins and ends. Its own stderr is the terminal opened for reading: job
-/// control needs a terminal there, and bash's `Killed` must not be written to the screen.
+/// control needs a terminal there, and bash's `Killed` must not reach the
+/// screen. The last word is an exit trap, because bash leaves when its child dies of Ctrl+C; then it stops, so
+/// that the terminal lives until [`super::pty::Pty`] has looked at it.
 const KEEPER: &str = r#"
+trap 'printf "\033_%s exit %d\033\\" "$0" $?; kill -STOP $$' EXIT
+trap 'trap - EXIT; exit' HUP
 set -m
-trap : INT
 exec 3>&2 2</dev/tty
-( printf '\033_%s pid %d\033\\' "$0" "$BASHPID"; exec "$@" 2>&3 3>&- )
-printf '\033_%s exit %d\033\\' "$0" $?
-kill -STOP $$
+( trap - EXIT HUP; printf '\033_%s pid %d\033\\' "$0" "$BASHPID"; exec "$@" 2>&3 3>&- )
 "#;
 
 /// The terminal as seen from the test's thread and from the reading one.

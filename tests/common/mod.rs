@@ -4,8 +4,11 @@
 pub mod emulator;
 mod keeper;
 pub mod keys;
+pub mod player;
 pub mod processes;
 pub mod pty;
+pub mod servers;
+pub mod tape;
 
 use std::time::{Duration, Instant};
 

@@ -15,7 +15,7 @@ use nix::{
     sys::signal::{self, Signal},
     unistd::Pid,
 };
-use parking_lot::{Condvar, Mutex};
+use parking_lot::{Condvar, Mutex, MutexGuard};
 use portable_pty::{Child, MasterPty, PtySize, SlavePty, native_pty_system};
 use regex::Regex;
 use tempfile::TempDir;
@@ -36,32 +36,43 @@ pub struct Pty {
     /// Held so that the terminal, and with it its modes, outlives the program.
     _slave: Box<dyn SlavePty + Send>,
     keeper: Box<dyn Child + Send + Sync>,
+    pid: i32,
     mark: String,
     flags: Vec<&'static str>,
     home: TempDir,
 }
 
 /// What to wait for: a literal text, or a regular expression over all rows (`^` and `$` are those of a row).
-pub trait Pattern {
-    fn describe(&self) -> String;
-    fn found_in(&self, text: &str) -> bool;
+pub enum Pattern {
+    Text(String),
+    Regex(Regex),
 }
 
-impl Pattern for &str {
-    fn describe(&self) -> String {
-        format!("`{self}`")
-    }
-    fn found_in(&self, text: &str) -> bool {
-        text.contains(self)
+impl From<&str> for Pattern {
+    fn from(text: &str) -> Self {
+        Self::Text(text.to_owned())
     }
 }
 
-impl Pattern for Regex {
-    fn describe(&self) -> String {
-        format!("/{self}/")
+impl From<Regex> for Pattern {
+    fn from(regex: Regex) -> Self {
+        Self::Regex(regex)
     }
-    fn found_in(&self, text: &str) -> bool {
-        self.is_match(text)
+}
+
+impl Pattern {
+    fn describe(&self) -> String {
+        match self {
+            Self::Text(text) => format!("`{text}`"),
+            Self::Regex(regex) => format!("/{regex}/"),
+        }
+    }
+
+    fn found_in(&self, screen: &str) -> bool {
+        match self {
+            Self::Text(text) => screen.contains(text),
+            Self::Regex(regex) => regex.is_match(screen),
+        }
     }
 }
 
@@ -116,17 +127,18 @@ impl Pty {
             let (shared, answers) = (shared.clone(), input.clone());
             move || keeper::read_output(reader, &shared, &answers)
         });
-        let pty = Self {
+        let mut pty = Self {
             shared,
             input: Some(input),
             master: pair.master,
             _slave: pair.slave,
             keeper,
+            pid: 0,
             mark,
             flags,
             home,
         };
-        pty.pid();
+        pty.pid = pty.wait_until("start of the program", DEADLINE, Emulator::pid);
         pty
     }
 
@@ -148,7 +160,7 @@ impl Pty {
 
     /// Pastes text as a terminal does: bracketed if the program asked for that.
     pub fn paste(&self, text: &str) {
-        let bracketed = self.shared.emulator.lock().screen().bracketed_paste();
+        let bracketed = self.terminal().screen().bracketed_paste();
         let (before, after) = if bracketed {
             ("\x1b[200~", "\x1b[201~")
         } else {
@@ -171,7 +183,7 @@ impl Pty {
 
     /// Changes the size; the program gets SIGWINCH.
     pub fn resize(&self, cols: u16, rows: u16) {
-        self.shared.emulator.lock().resize(cols, rows);
+        self.terminal().resize(cols, rows);
         self.master
             .resize(size(cols, rows))
             .expect("a terminal can be resized");
@@ -179,28 +191,28 @@ impl Pty {
 
     /// The rows of the screen without trailing blanks.
     pub fn screen(&self) -> String {
-        self.shared.emulator.lock().text()
+        self.terminal().text()
     }
 
     /// The row that the cursor is on.
     pub fn cursor_line(&self) -> String {
-        self.shared.emulator.lock().cursor_line()
+        self.terminal().cursor_line()
     }
 
     /// Row and column, from 0, where `text` begins on the screen.
     pub fn find(&self, text: &str) -> Option<(u16, u16)> {
-        self.shared.emulator.lock().find(text)
+        self.terminal().find(text)
     }
 
     /// A cell with its character, colours and attributes.
     pub fn cell(&self, row: u16, col: u16) -> Option<vt100::Cell> {
-        self.shared.emulator.lock().screen().cell(row, col).cloned()
+        self.terminal().screen().cell(row, col).cloned()
     }
 
     /// The first cell of `text` on the screen, to ask how it is styled.
     #[track_caller]
     pub fn cell_of(&self, text: &str) -> vt100::Cell {
-        let emulator = self.shared.emulator.lock();
+        let emulator = self.terminal();
         let Some((row, col)) = emulator.find(text) else {
             panic!("`{text}` is not on the screen:\n{}", framed(&emulator))
         };
@@ -209,12 +221,12 @@ impl Pty {
 
     /// Looks at titles, clipboard and bells.
     pub fn host<T>(&self, look: impl FnOnce(&Host) -> T) -> T {
-        look(self.shared.emulator.lock().host())
+        look(self.terminal().host())
     }
 
     /// Everything the program has written so far, byte by byte.
     pub fn raw_bytes(&self) -> Vec<u8> {
-        self.shared.emulator.lock().raw().to_vec()
+        self.terminal().raw().to_vec()
     }
 
     /// Waits until the screen shows a text (`&str`) or matches a [`Regex`]; returns the screen.
@@ -222,7 +234,8 @@ impl Pty {
     /// # Panics
     /// At the deadline, or when the program ends without having shown it; the message holds the screen.
     #[track_caller]
-    pub fn wait_for(&self, pattern: impl Pattern, deadline: Duration) -> String {
+    pub fn wait_for(&self, pattern: impl Into<Pattern>, deadline: Duration) -> String {
+        let pattern = pattern.into();
         self.wait_until(&pattern.describe(), deadline, |emulator| {
             Some(emulator.text()).filter(|text| pattern.found_in(text))
         })
@@ -230,7 +243,8 @@ impl Pty {
 
     /// Waits until the screen no longer shows a text or matches a [`Regex`].
     #[track_caller]
-    pub fn wait_gone(&self, pattern: impl Pattern, deadline: Duration) {
+    pub fn wait_gone(&self, pattern: impl Into<Pattern>, deadline: Duration) {
+        let pattern = pattern.into();
         let what = format!("{} to go away", pattern.describe());
         self.wait_until(&what, deadline, |emulator| {
             (!pattern.found_in(&emulator.text())).then_some(())
@@ -241,7 +255,7 @@ impl Pty {
     #[track_caller]
     pub fn wait_quiet(&self, quiet: Duration, deadline: Duration) {
         let end = Instant::now() + deadline;
-        let mut emulator = self.shared.emulator.lock();
+        let mut emulator = self.terminal();
         while !self
             .shared
             .changed
@@ -266,7 +280,7 @@ impl Pty {
     ) -> T {
         let end = Instant::now() + deadline;
         let mut late = false;
-        let mut emulator = self.shared.emulator.lock();
+        let mut emulator = self.terminal();
         loop {
             if let Some(found) = check(&emulator) {
                 return found;
@@ -291,9 +305,8 @@ impl Pty {
     }
 
     /// The process id of the program.
-    #[track_caller]
     pub fn pid(&self) -> i32 {
-        self.wait_until("its process id", DEADLINE, Emulator::pid)
+        self.pid
     }
 
     /// Sends a signal to the program alone.
@@ -322,7 +335,7 @@ impl Pty {
     #[track_caller]
     pub fn leftovers(&self) -> Vec<String> {
         self.wait_exit(DEADLINE);
-        let mut left = self.shared.emulator.lock().unrestored();
+        let mut left = self.terminal().unrestored();
         let now = flags(self.master.as_ref());
         left.extend(
             self.flags
@@ -382,6 +395,11 @@ impl Pty {
             .expect("a started child has a process id")
     }
 
+    fn terminal(&self) -> MutexGuard<'_, Emulator> {
+        let guard = self.shared.emulator.try_lock_for(DEADLINE);
+        guard.expect("the check of a `wait_until` must use the terminal it is given, not the `Pty`")
+    }
+
     fn send(&self, bytes: Vec<u8>) {
         // Nobody listens any more only once the terminal is gone; the wait that follows will say so.
         let _ = self.input.as_ref().map(|input| input.send(bytes));
@@ -390,10 +408,14 @@ impl Pty {
 
 impl Drop for Pty {
     fn drop(&mut self) {
-        for pid in self.processes() {
-            let _ = signal::kill(Pid::from_raw(pid), Signal::SIGKILL);
-        }
-        let _ = self.keeper.kill();
+        // Again and again: what is killed may be started anew by one that is killed after it.
+        eventually(Duration::from_secs(5), || {
+            let running = self.processes();
+            for pid in &running {
+                let _ = signal::kill(Pid::from_raw(*pid), Signal::SIGKILL);
+            }
+            running.is_empty()
+        });
         let _ = signal::kill(Pid::from_raw(self.keeper_pid()), Signal::SIGKILL);
         let _ = self.keeper.wait();
         self.input = None;

@@ -63,6 +63,12 @@ async fn an_answer_is_stored_and_recorded_without_its_arguments() {
         (instance.calls, instance.errors, instance.latencies.len()),
         (1, 0, 1)
     );
+    let records = deck.handle.history().unwrap().records();
+    let record = records.back().unwrap();
+    assert_eq!(
+        (&*record.tool, &*record.outcome, record.size),
+        ("echo", "ok", *size)
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -250,10 +256,8 @@ async fn a_burst_of_progress_before_the_answer_still_shows_the_last() {
     let (deck, id) = deck().await;
     let number = deck.begin(&id, "progress", r#"{"ms":0,"times":500}"#).await;
     let ended = deck.end_of(number).await;
-    assert_eq!(
-        ended.progress.as_ref().map(|progress| progress.done as u64),
-        Some(500)
-    );
+    let last = ended.progress.as_ref().unwrap();
+    assert_eq!(Some(last.done), last.total);
 }
 
 #[tokio::test(start_paused = true)]

@@ -398,3 +398,20 @@ async fn reports_of_a_removed_instance_change_nothing() {
             .contains("there is no instance")
     );
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_exit_that_is_known_after_the_pipe_closed_is_still_the_reason() {
+    let deck = Deck::new(vec![backend("one")], &[]);
+    let id = deck.open_one("one").await;
+    let hanging = deck.begin(&id, "hang", "{}").await;
+    deck.world.hang_up(&id);
+    tokio::time::sleep(std::time::Duration::from_millis(500)).await;
+    deck.world.crash(&id, 9);
+    let card = deck.wait_for_phase(&id, Phase::Failed).await.death.clone();
+    assert_eq!(
+        card.unwrap().failure.to_string(),
+        "run: exited with status 9"
+    );
+    let ended = deck.end_of(hanging).await;
+    assert!(failure(ended.outcome()).starts_with("call: exited with status 9"));
+}

@@ -250,9 +250,7 @@ async fn a_mode_that_is_not_built_shows_its_instances_failed_with_the_reason() {
         run_args: vec![],
         command: None,
         volumes: std::collections::BTreeMap::new(),
-        global_options: std::sync::Arc::default(),
-        environment: std::sync::Arc::default(),
-        commit_delay: std::time::Duration::from_secs(5),
+        global_options: std::collections::BTreeMap::new(),
     };
     let docker = Backend {
         mode: Mode::LocalDocker(Box::new(docker)),
@@ -330,7 +328,7 @@ async fn a_shared_instance_is_made_once_and_survives_every_session() {
     );
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_thousand_instances_open_and_close() {
     let deck = Deck::limited(vec![backend("many")], &[], limits(64));
     let session = deck.open(&[("many", 1_000)]).await;

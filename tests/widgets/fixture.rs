@@ -5,7 +5,7 @@ use std::sync::Arc;
 use envdeck::console::effect::{Effect, Intent};
 use envdeck::console::testing::Harness;
 use envdeck::model::{
-    BackendInfo, Caller, Command, Fleet, Happening, InstanceId, Scope, SessionId, ToolSpec,
+    BackendInfo, Caller, Command, Fleet, Happening, InstanceId, Phase, Scope, SessionId, ToolSpec,
     Transport,
 };
 use envdeck::stores::results::ResultStore;
@@ -65,6 +65,16 @@ pub fn with_tools(width: u16, height: u16, tools: Vec<ToolSpec>) -> Harness {
         instance: instance(),
         tools: tools.into_iter().map(Arc::new).collect(),
     })
+}
+
+pub fn ready(harness: Harness) -> Harness {
+    let phase = |harness: Harness, phase| {
+        harness.happening(Happening::PhaseChanged {
+            instance: instance(),
+            phase,
+        })
+    };
+    phase(phase(harness, Phase::Starting), Phase::Ready)
 }
 
 /// The arguments of the calls that were asked for.

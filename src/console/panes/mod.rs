@@ -1,12 +1,14 @@
 //! The panes: one file each. A pane owns its scroll, selection and filters, and nothing else.
 
 mod blank;
+mod call;
 pub mod calls;
 mod events;
 pub mod health;
 pub mod instances;
 mod logs;
 pub mod sessions;
+mod tools;
 
 use std::sync::Arc;
 
@@ -121,17 +123,12 @@ pub fn all() -> Vec<Box<dyn Pane>> {
                 PaneKind::Logs => Box::<logs::Logs>::default(),
                 PaneKind::Calls => Box::<calls::Calls>::default(),
                 PaneKind::Events => Box::<events::Events>::default(),
-                PaneKind::Tools | PaneKind::Call | PaneKind::Result => Box::new(blank::Blank(kind)),
+                PaneKind::Tools => Box::<tools::Tools>::default(),
+                PaneKind::Call => Box::<call::CallPane>::default(),
+                PaneKind::Result => Box::new(blank::Blank(kind)),
             }
         })
         .collect()
-}
-
-/// Sessions by age, the shared one last.
-fn sessions_in_order(fleet: &Fleet) -> Vec<&Arc<Session>> {
-    let mut sessions = fleet.sessions_by_age();
-    sessions.sort_by_key(|session| session.id.as_str() == SHARED_SESSION);
-    sessions
 }
 
 /// What an empty pane says: what to do to have something in it.
@@ -141,6 +138,13 @@ fn empty(area: Rect, buf: &mut Buffer, cx: &Cx, text: &str) {
     for (row, line) in wrap(text, columns).iter().enumerate() {
         Pen::new(buf, area, row).skip(1).put(line, style);
     }
+}
+
+/// Sessions by age, the shared one last.
+fn sessions_in_order(fleet: &Fleet) -> Vec<&Arc<Session>> {
+    let mut sessions = fleet.sessions_by_age();
+    sessions.sort_by_key(|session| session.id.as_str() == SHARED_SESSION);
+    sessions
 }
 
 /// A part of the screen.

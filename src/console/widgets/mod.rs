@@ -1,6 +1,8 @@
 //! Parts that panes and modals are made of.
 
+pub mod editor;
 pub mod find;
+pub mod form;
 pub mod fuzzy;
 pub mod grid;
 pub mod hint;
@@ -9,6 +11,7 @@ pub mod matcher;
 pub mod pen;
 pub mod phase;
 pub mod prompt;
+pub mod running;
 pub mod sheet;
 pub mod spark;
 pub mod text;

@@ -62,6 +62,14 @@ impl Prompt {
         }
     }
 
+    /// Text goes in at the cursor as it is, line breaks and all.
+    pub fn insert(&mut self, text: &str) {
+        for character in text.chars() {
+            self.input
+                .handle(tui_input::InputRequest::InsertChar(character));
+        }
+    }
+
     /// Draws `label` and the text on the first row of `area`, scrolled so that the cursor is visible.
     pub fn draw(
         &self,
@@ -76,7 +84,9 @@ impl Prompt {
             .min(area.width);
         buf.set_stringn(area.x, area.y, label, area.width.into(), label_style);
         let room = usize::from(area.width - left);
-        let text = clean(skip(self.text(), self.scroll(room)));
+        // One column for each tab, as the cursor counts.
+        let text = skip(self.text(), self.scroll(room)).replace('\t', "␉");
+        let text = clean(&text);
         buf.set_stringn(area.x + left, area.y, cut(&text, room), room, style);
     }
 

@@ -1,0 +1,90 @@
+//! The end of an instance that nobody asked for: its evidence, and the removal of what is left.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use super::core::Seat;
+use super::instance::Instance;
+use super::lifecycle::Input;
+use super::stop::take_down;
+use crate::model::{Call, Cause, DeathCard, Failure, Happening, Level, Notice, Phase, Stage};
+use crate::stores::logs::Source;
+
+/// Output lines kept with a failure.
+const OUTPUT_LINES: usize = 20;
+
+impl Instance {
+    /// Shows why it ended, then takes down what is left of it.
+    pub(super) async fn bury(&mut self, failure: Failure, in_flight: Vec<Arc<Call>>) {
+        self.record_death(failure, in_flight).await;
+        let down = take_down(self.seat.clone(), self.client.take(), self.running.take());
+        self.left_behind = None;
+        if let Err(failure) = down.await {
+            let failure = labelled(&self.seat, &failure);
+            let notice = Notice::new(Level::Error, failure.to_string()).about(&self.seat.id);
+            self.seat.core.reporter.notice(notice);
+            self.left_behind = Some(failure);
+        }
+    }
+
+    /// A panic of ours ends this instance, and only this one.
+    pub(super) async fn bury_panic(&mut self, said: &str) -> Input {
+        tracing::error!(instance = %self.seat.id, "panic: {said}");
+        let stage = match self.life.phase {
+            Phase::Starting => Stage::Start,
+            Phase::Stopping => Stage::Stop,
+            _ => Stage::Run,
+        };
+        let failure = Failure::new(stage, Cause::Panic(said.to_owned()));
+        let unanswered = self.flight.end(failure.clone()).await;
+        if self.life.phase == Phase::Starting {
+            self.learn_facts();
+        }
+        self.record_death(failure, unanswered).await;
+        // Not stopped politely: what panicked once may do so again, and dropping it kills it.
+        self.client = None;
+        self.running = None;
+        Input::Panicked
+    }
+
+    pub(super) async fn record_death(&mut self, failure: Failure, in_flight: Vec<Arc<Call>>) {
+        let evidence = self.seat.log.last_output(OUTPUT_LINES);
+        let failure = failure.output(evidence);
+        self.seat.log.line(Source::Envdeck, &failure.to_string());
+        let card = DeathCard {
+            at: Timestamp::now(),
+            failure: failure.clone(),
+            uptime: self.ready_since.take().map(|since| since.elapsed()),
+            restarts: self.restarts,
+            facts: self.facts.clone(),
+            in_flight,
+            last_good: self.flight.last_good(),
+            memory: self.flight.memory(),
+        };
+        self.failure = Some(failure);
+        self.seat
+            .report(Happening::Died {
+                instance: self.seat.id.clone(),
+                card: Arc::new(card),
+            })
+            .await;
+    }
+
+    /// What ran, or, where nothing did, what was to run.
+    pub(super) fn learn_facts(&mut self) {
+        self.facts = match &self.running {
+            Some(running) => running.facts().into(),
+            None => Arc::new([("runs".into(), self.seat.info.summary.clone())]),
+        };
+    }
+}
+
+/// A failure that still says whose it is when it is read away from its instance.
+pub(super) fn labelled(seat: &Seat, failure: &Failure) -> Failure {
+    let text = format!("{}: {}", seat.label(), failure.cause);
+    Failure {
+        cause: Cause::Other(text),
+        ..failure.clone()
+    }
+}

@@ -1,0 +1,71 @@
+//! The journal: one line per event in the program's log; who and how much, never what was said.
+
+use tracing::{Level, field};
+
+use crate::model::{CallState, Event, Happening};
+
+pub(super) fn write(event: &Event) {
+    if !tracing::enabled!(Level::DEBUG) {
+        return;
+    }
+    let what = &event.what;
+    let session = what.session().map(field::display);
+    let instance = what.instance().map(field::display);
+    let call = what.call().map(field::display);
+    tracing::debug!(
+        session,
+        instance,
+        call,
+        detail = detail(what),
+        "{}",
+        what.name(),
+    );
+}
+
+fn detail(what: &Happening) -> Option<String> {
+    Some(match what {
+        Happening::PhaseChanged { phase, .. } => phase.to_string(),
+        Happening::Step { step, .. } => step.to_string(),
+        Happening::RetryAt { attempt, of, .. } => format!("{attempt} of {of}"),
+        Happening::ToolsListed { tools, .. } => format!("{} tools", tools.len()),
+        Happening::StdoutNoise { lines, .. } => format!("{lines} lines"),
+        Happening::Died { card, .. } => format!("at stage {}", card.failure.stage),
+        Happening::CallStarted { call } => format!("{} bytes of arguments", call.arguments.len()),
+        Happening::CallEnded {
+            state:
+                CallState::Ended {
+                    outcome,
+                    took,
+                    size,
+                    ..
+                },
+            ..
+        } => format!("{} after {took:?}, {size} bytes", outcome.word()),
+        _ => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use jiff::Timestamp;
+
+    use super::*;
+    use crate::model::{CallId, Outcome, ResultId};
+
+    #[test]
+    fn a_line_tells_sizes() {
+        let state = CallState::Ended {
+            outcome: Outcome::Done(ResultId(1)),
+            at: Timestamp::UNIX_EPOCH,
+            took: Duration::from_millis(3),
+            size: 214,
+        };
+        let ended = Happening::CallEnded {
+            call: CallId(12),
+            state,
+        };
+        assert_eq!(detail(&ended).as_deref(), Some("ok after 3ms, 214 bytes"));
+    }
+}

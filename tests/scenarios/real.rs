@@ -1,0 +1,152 @@
+//! The same core over the real drivers: the embedded demo and processes of this host, in real time.
+
+use std::future::pending;
+use std::path::Path;
+
+use envdeck::model::{
+    Backend, Cause, Instance, InstanceId, LocalProcess, Mode, Outcome, Phase, RestartPolicy, Stage,
+};
+
+use crate::deck::{Deck, backend, seconds};
+
+/// Answers the handshake and a listing, then ends as its argument says.
+const SERVER: &str = r#"
+answer() { printf '{"jsonrpc":"2.0","id":%s,"result":%s}\n' "$1" "$2"; }
+while read -r line; do
+  id=$(printf '%s' "$line" | sed -n 's/.*"id":\([0-9]*\).*/\1/p')
+  case "$line" in
+    *'"initialize"'*) answer "$id" '{"protocolVersion":"2025-06-18","capabilities":{"tools":{}},"serverInfo":{"name":"sh","version":"1"}}' ;;
+    *'"tools/list"'*) answer "$id" '{"tools":[{"name":"die","inputSchema":{"type":"object"}}]}' ;;
+    *'"ping"'*) answer "$id" '{}' ;;
+    *'"tools/call"'*) echo "the disk is full" >&2; kill -s "$1" $$ ;;
+  esac
+done
+"#;
+
+fn shell(name: &str, args: &[&str]) -> Backend {
+    let process = LocalProcess {
+        command: "sh".to_owned(),
+        args: args.iter().map(|arg| (*arg).to_owned()).collect(),
+        env: std::collections::BTreeMap::new(),
+        cwd: None,
+    };
+    Backend {
+        mode: Mode::LocalProcess(process),
+        stop_grace: seconds(1),
+        ..backend(name)
+    }
+}
+
+fn pid(instance: &Instance) -> u32 {
+    let fact = instance.facts.iter().find(|(name, _)| &**name == "process");
+    fact.expect("a process has a pid").1.parse().unwrap()
+}
+
+fn is_there(pid: u32) -> bool {
+    Path::new("/proc").join(pid.to_string()).exists()
+}
+
+fn only(deck: &Deck, name: &str) -> InstanceId {
+    let fleet = deck.fleet();
+    let found = fleet.instances().find(|one| &*one.backend.name == name);
+    found.unwrap().id.clone()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_demo_serves_calls_crashes_and_comes_back() {
+    let restart = RestartPolicy::OnFailure {
+        attempts: 1,
+        backoff: std::time::Duration::from_millis(20),
+        ceiling: seconds(1),
+        stable: seconds(60),
+    };
+    let deck = Deck::real(vec![Backend {
+        restart,
+        ..backend("demo")
+    }]);
+    deck.open(&[("demo", 4)]).await;
+    let id = only(&deck, "demo");
+    assert_eq!(deck.call(&id, "add", r#"{"a":2,"b":3}"#).await.word(), "ok");
+    let crashed = deck.call(&id, "crash", r#"{"status":7}"#).await;
+    let Outcome::Failed(failure) = crashed else {
+        panic!("{crashed:?}")
+    };
+    assert!(
+        failure.to_string().contains("exited with status 7"),
+        "{failure}"
+    );
+    deck.wait_for(&id, "it is back", |one| {
+        one.phase == Phase::Ready && one.restarts == 1
+    })
+    .await;
+    let failures = deck.orchestrator.shutdown(|_| {}, pending()).await;
+    assert!(failures.is_empty(), "{failures:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_process_that_exits_at_once_is_told_with_status_and_last_words() {
+    let exits = shell("exits", &["-c", "echo no licence found >&2; exit 3"]);
+    let missing = LocalProcess {
+        command: "no-such-program-here".to_owned(),
+        args: vec![],
+        env: std::collections::BTreeMap::new(),
+        cwd: None,
+    };
+    let missing = Backend {
+        mode: Mode::LocalProcess(missing),
+        ..backend("missing")
+    };
+    let deck = Deck::real(vec![exits, missing]);
+    deck.open(&[("exits", 1), ("missing", 1)]).await;
+    let card = |name| deck.instance(&only(&deck, name)).death.clone().unwrap();
+    let failure = &card("exits").failure;
+    assert_eq!(failure.stage, Stage::Start);
+    assert!(
+        failure.to_string().contains("exited with status 3"),
+        "{failure}"
+    );
+    assert_eq!(&*failure.output[0], "no licence found");
+    let failure = &card("missing").failure;
+    assert!(
+        matches!(failure.cause, Cause::CommandNotFound(_)),
+        "{failure}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_process_killed_during_a_call_names_the_signal_and_leaves_nothing() {
+    let deck = Deck::real(vec![shell("dies", &["-c", SERVER, "server", "KILL"])]);
+    let session = deck.open(&[("dies", 1)]).await;
+    let id = only(&deck, "dies");
+    let pid = pid(&deck.instance(&id));
+    assert!(is_there(pid));
+    let outcome = deck.call(&id, "die", "{}").await;
+    let Outcome::Failed(failure) = outcome else {
+        panic!("{outcome:?}")
+    };
+    assert!(
+        failure.to_string().contains("killed by SIGKILL"),
+        "{failure}"
+    );
+    let failed = deck.wait_for_phase(&id, Phase::Failed).await;
+    let card = failed.death.as_ref().unwrap();
+    assert_eq!(&*card.failure.output[0], "the disk is full");
+    assert_eq!(&*card.in_flight[0].tool, "die");
+    assert!(!is_there(pid));
+    assert!(deck.close(session).await.is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_process_that_ignores_everything_is_gone_after_the_grace() {
+    let stubborn = format!("trap '' TERM; {SERVER} while :; do sleep 1; done");
+    let deck = Deck::real(vec![shell(
+        "stubborn",
+        &["-c", &stubborn, "server", "KILL"],
+    )]);
+    let session = deck.open(&[("stubborn", 2)]).await;
+    let pids: Vec<_> = deck.fleet().instances().map(|one| pid(one)).collect();
+    assert!(pids.iter().all(|pid| is_there(*pid)));
+    let failures = deck.close(session).await;
+    assert!(failures.is_empty(), "{failures:?}");
+    assert!(!pids.iter().any(|pid| is_there(*pid)));
+}
