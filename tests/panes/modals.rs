@@ -20,14 +20,14 @@ fn opens(asks: &[(&str, usize)]) -> Vec<Command> {
 
 #[test]
 fn the_dialog_shows_every_backend_and_why_one_cannot_be_had() {
-    insta::assert_snapshot!(body(&full(80, 24).press("n")), @r#"
-    ┌ 3 Tools  1 Sessions ─┬ 2 Instances ─ all sessions · 6 ───────────────────────┐
-    │  all sessions   1✖/6 │  STATE        ID        BACKEND     CALLS  LAST       │
-    │▾ 3f9a21 opera… 1/3 ◐ │> ● ready      a1b2c3d4  filesystem      3  read_file  │
-    │    filesys… ×2 1◐ 1● │  ◐ starting   e5f6a7b8  filesystem  initialize 4 s ·… │
-    │    memory ×1       ✖ ├ 4 Call  5 Result  7 Logs  6 Health  8 Calls  9 Events ┤
-    │▸┌ New session ─────────────────────────────────────────────────────────────┐ │
-    │▸│  A session is a set of instances; closing it takes them all down.        │ │
+    insta::assert_snapshot!(body(&full(80, 24).press("2zn")), @r#"
+    ┌ 2 Instances ─ all sessions · 6 ──────────────────────────────────────────────┐
+    │  STATE        ID        BACKEND        UP    MEM  CALLS  ERR  LAST           │
+    │> ● ready      a1b2c3d4  filesystem     3m    48M      3    2  read_file      │
+    │  ◐ starting   e5f6a7b8  filesystem  initialize 4 s · 11 s left               │
+    │  ✖ failed     99aabbcc  memory      start: exited with status 137 — raise t… │
+    │ ┌ New session ─────────────────────────────────────────────────────────────┐ │
+    │ │  A session is a set of instances; closing it takes them all down.        │ │
     │ │                                                                          │ │
     │ │  COUNT  BACKEND     MODE      RUNS                                       │ │
     │ │>    0   filesystem  process   npx server-filesystem /data                │ │
@@ -38,11 +38,11 @@ fn the_dialog_shows_every_backend_and_why_one_cannot_be_had() {
     │ │  choose how many of each you want                                        │ │
     │ │  + − or a number: how many    space: none or one    Esc: cancel          │ │
     │ └──────────────────────────────────────────────────────────────────────────┘ │
-    │                      │                                                       │
-    │                      │                                                       │
-    │                      │                                                       │
-    │                      │                                                       │
-    └──────────────────────┴───────────────────────────────────────────────────────┘
+    │                                                                              │
+    │                                                                              │
+    │                                                                              │
+    │                                                                              │
+    └──────────────────────────────────────────────────────────────────────────────┘
     "#);
 }
 

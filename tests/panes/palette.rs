@@ -18,14 +18,14 @@ fn opened(backend: &str, count: usize) -> Vec<Command> {
 
 #[test]
 fn the_palette_finds_tools_instances_actions_and_backends() {
-    insta::assert_snapshot!(body(&full(90, 24).press("<ctrl+p>rf")), @r#"
-    ┌ 3 Tools  1 Sessions ─┬ 2 Instances ─ all sessions · 6 ─────────────────────────────────┐
-    │  all sessions   1✖/6 │  STATE        ID        BACKEND     CALLS  ERR  LAST            │
-    │▾ 3f9a21 opera… 1/3 ◐ │> ● ready      a1b2c3d4  filesystem      3    2  read_file       │
-    │    filesys… ×2 1◐ 1● │  ◐ starting   e5f6a7b8  filesystem  initialize 4 s · 11 s left  │
-    │ ┌ Go to, do, call ───────────────────────────────────────────────────────────────────┐─┤
-    │▸│ > rf                                                                               │ │
-    │▸│                                                                                    │ │
+    insta::assert_snapshot!(body(&full(90, 24).press("2z<ctrl+p>rf")), @r#"
+    ┌ 2 Instances ─ all sessions · 6 ────────────────────────────────────────────────────────┐
+    │  STATE        ID        BACKEND        UP   CPU    MEM  RST  CALLS  ERR  LAST          │
+    │> ● ready      a1b2c3d4  filesystem     3m    0%    48M    0      3    2  read_file     │
+    │  ◐ starting   e5f6a7b8  filesystem  initialize 4 s · 11 s left                         │
+    │ ┌ Go to, do, call ───────────────────────────────────────────────────────────────────┐ │
+    │ │ > rf                                                                               │ │
+    │ │                                                                                    │ │
     │ │> tool      read_file  of filesystem a1b2c3d4                                       │ │
     │ │  action    refresh-tools  list the tools again                                     │ │
     │ │  tool      write_file  of filesystem a1b2c3d4                                      │ │
@@ -37,10 +37,10 @@ fn the_palette_finds_tools_instances_actions_and_backends() {
     │ │                                                                                    │ │
     │ │                                                                                    │ │
     │ └────────────────────────────────────────────────────────────────────────────────────┘ │
-    │                      │                                                                 │
-    │                      │                                                                 │
-    │                      │                                                                 │
-    └──────────────────────┴─────────────────────────────────────────────────────────────────┘
+    │                                                                                        │
+    │                                                                                        │
+    │                                                                                        │
+    └────────────────────────────────────────────────────────────────────────────────────────┘
     "#);
     let tool = full(120, 36).press("<ctrl+p>wrfi<enter>");
     assert_eq!(tool.model.focus().to_string(), "Call");

@@ -3,8 +3,8 @@
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
-use unicode_segmentation::UnicodeSegmentation;
 
+use super::pen;
 use super::text::{cut, width};
 use crate::console::action::Action;
 use crate::console::theme::{Role, Theme};
@@ -187,46 +187,14 @@ fn wrapped(part: &Part, columns: usize, left: usize) -> Vec<Line> {
     }
 }
 
-/// Breaks text into rows of at most so many columns: at its own line breaks, then at spaces, then anywhere.
-/// At least one row; everything is clean.
+/// Breaks foreign text into clean rows of at most so many columns; at least one row.
 pub fn wrap(text: &str, columns: usize) -> Vec<String> {
-    let columns = columns.max(1);
-    let mut rows = Vec::new();
-    for line in text.lines() {
-        wrap_line(&clean(line), columns, &mut rows);
-    }
+    let lines: Vec<_> = text.lines().map(clean).collect();
+    let mut rows = pen::wrap(&lines.join("\n"), columns.max(1));
     if rows.is_empty() {
         rows.push(String::new());
     }
     rows
-}
-
-fn wrap_line(line: &str, columns: usize, rows: &mut Vec<String>) {
-    let mut row = String::new();
-    let mut used = 0;
-    for word in line.split_word_bounds() {
-        let wide = width(word);
-        if used + wide <= columns {
-            row.push_str(word);
-            used += wide;
-            continue;
-        }
-        if !row.trim().is_empty() {
-            rows.push(std::mem::take(&mut row).trim_end().to_owned());
-            used = 0;
-        }
-        // A word of its own row; one that is too long even for that is broken anywhere.
-        for grapheme in word.trim_start().graphemes(true) {
-            let wide = width(grapheme);
-            if used + wide > columns && used > 0 {
-                rows.push(std::mem::take(&mut row));
-                used = 0;
-            }
-            row.push_str(grapheme);
-            used += wide;
-        }
-    }
-    rows.push(row.trim_end().to_owned());
 }
 
 #[cfg(test)]
@@ -234,12 +202,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn wraps_at_spaces_then_anywhere_and_loses_nothing() {
+    fn wraps_clean_text_and_keeps_the_row_of_an_empty_value() {
         assert_eq!(wrap("one two three", 8), ["one two", "three"]);
-        assert_eq!(wrap("abcdefghij", 4), ["abcd", "efgh", "ij"]);
         assert_eq!(wrap("a abcdefghij", 4), ["a", "abcd", "efgh", "ij"]);
-        assert_eq!(wrap("  at x\n\ny", 10), ["  at x", "", "y"]);
-        assert_eq!(wrap("日本語", 4), ["日本", "語"]);
+        assert_eq!(wrap("  at x\n\ny\u{7}", 10), ["  at x", "", "y␇"]);
         assert_eq!(wrap("", 4), [""]);
         assert_eq!(wrap("ab", 0), ["a", "b"]);
     }
