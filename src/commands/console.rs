@@ -135,7 +135,7 @@ fn history(paths: &Paths) -> Option<History> {
             eprintln!(
                 "envdeck: calls are not kept: {}: {error}",
                 paths.history().display()
-            )
+            );
         })
         .ok()
 }

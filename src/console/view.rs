@@ -68,8 +68,12 @@ impl Model {
             .slots
             .iter()
             .partition(|slot| slot.active == self.focus());
-        for slot in others.into_iter().chain(focused) {
+        for slot in others.iter().chain(&focused) {
             self.draw_slot(slot, buf, &cx);
+        }
+        // Titles last: they stand on border rows that neighbours share and draw over.
+        for slot in &layout.slots {
+            self.draw_title(slot, buf, &cx);
         }
         self.draw_footer(layout.footer, buf, &cx);
         let mut cursor = layout
@@ -165,20 +169,38 @@ impl Model {
     }
 
     fn draw_slot(&self, slot: &Slot, buf: &mut Buffer, cx: &Cx) {
-        let focused = slot.active == self.focus() && self.modals.is_empty();
-        let (border, title) = if focused {
-            (Role::BorderFocus, Role::TitleFocus)
+        let focused = self.has_focus(slot);
+        let border = if focused {
+            Role::BorderFocus
         } else {
-            (Role::Border, Role::Title)
+            Role::Border
         };
-        let block = Block::bordered()
+        Block::bordered()
             .border_style(cx.theme.style(border))
             .merge_borders(MergeStrategy::Exact)
-            .title(self.slot_title(slot, cx, title));
-        block.render(slot.area, buf);
+            .render(slot.area, buf);
         let inner = slot.inner();
         Clear.render(inner, buf);
         self.panes[slot.active as usize].draw(inner, buf, focused, cx);
+    }
+
+    fn draw_title(&self, slot: &Slot, buf: &mut Buffer, cx: &Cx) {
+        let role = if self.has_focus(slot) {
+            Role::TitleFocus
+        } else {
+            Role::Title
+        };
+        let room = slot.area.width.saturating_sub(2);
+        buf.set_line(
+            slot.area.x + 1,
+            slot.area.y,
+            &self.slot_title(slot, cx, role),
+            room,
+        );
+    }
+
+    fn has_focus(&self, slot: &Slot) -> bool {
+        slot.active == self.focus() && self.modals.is_empty()
     }
 
     /// `5 Result ─ read_file  ok  3.1 ms`, with the other tabs of the slot behind it.

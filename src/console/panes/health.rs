@@ -102,8 +102,12 @@ impl Page<'_, '_> {
     fn resources(&mut self, instance: &Instance) {
         let samples = &instance.health.samples;
         let Some(latest) = samples.back() else {
-            self.fact("cpu", "not measured yet", Role::Dim);
-            self.fact("", &format!("restarts {}", instance.restarts), Role::Text);
+            self.fact("cpu", "not measured", Role::Dim);
+            self.fact(
+                "procs",
+                &format!("– · restarts {}", instance.restarts),
+                Role::Text,
+            );
             return;
         };
         let largest = |values: &[f64]| values.iter().copied().fold(0.0, f64::max);
