@@ -219,7 +219,7 @@ fn every_theme_styles_what_matters() {
             "structured",
             "\"/data",
             "stderr",
-            "enter",
+            "tree/text",
             "path*",
         ];
         dumps.push(format!("{name}\n{}", styles(&harness, &texts)));
