@@ -73,7 +73,7 @@ fn results() -> ResultStore {
 
 /// A fleet of ready instances in sessions of 100.
 fn large_fleet() -> (Fleet, Vec<InstanceId>) {
-    let backend = testing::backend("filesystem");
+    let backend = testing::fleet::backend("filesystem");
     let mut fleet = Fleet::new([backend.clone()].into());
     let mut ids = Vec::with_capacity(INSTANCES);
     let mut apply = |what| {

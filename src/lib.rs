@@ -1,4 +1,53 @@
 //! envdeck: a terminal console over an embedded orchestrator of MCP environments.
+//!
+//! # The map
+//!
+//! ```text
+//! model         pure data: Fleet, Phase, Event, Command, Failure, Call     (no tokio, no ratatui)
+//! drivers, mcp  the outside world: processes, servers, the MCP client      (no UI)
+//! stores        bulk data behind handles: logs, results, history
+//! orchestrator  the single writer: Command -> work -> Event -> Fleet       (no UI)
+//! console       Fleet + keys -> cells + Effects                            (no drivers, no locks)
+//! commands      what the shell runs: the console, check                    (may print)
+//! config, cli   what the user wrote, validated
+//! paths, telemetry  where things are kept, and the program's own log
+//! ```
+//!
+//! ```text
+//! main, commands ─▶ console ─▶ orchestrator::Handle ─▶ model
+//!                                      │
+//!                                      └─▶ drivers, mcp, stores ─▶ model
+//! config ─▶ model
+//! ```
+//!
+//! Six rules carry the design; `tests/architecture.rs` enforces the imports behind them:
+//!
+//! 1. **One writer.** Only `orchestrator/hub.rs` changes a [`model::Fleet`], only through
+//!    [`model::Fleet::apply`].
+//! 2. **State by snapshot, bulk by handle, happenings by notice.** Rows come as `watch<Arc<Fleet>>`;
+//!    logs and results are read through windows of their stores; nothing bulky is ever a message.
+//! 3. **Handlers never wait.** [`console::model::Model::update`] is a plain function from a message to
+//!    effects, and effects are data.
+//! 4. **`sync` may mutate, `draw` may not.** Drawing costs O(visible rows).
+//! 5. **Every queue has a size, every loss has a counter on the screen.**
+//! 6. **One pipeline for tool calls.** Whoever calls a tool goes through `orchestrator/calls.rs`.
+//!
+//! # From a key to a container and back
+//!
+//! The console runs on the main thread ([`console::run`]): a key becomes an action
+//! ([`console::keymap`]), a pane answers with intents ([`console::effect`]), the loop sends a
+//! [`model::Command`] through [`orchestrator::Handle`]. On the core's own threads a task for each session
+//! and each instance does the work through a [`drivers::Driver`] and an [`mcp::ToolClient`], and reports
+//! [`model::Event`]s; the hub reduces them and publishes the next fleet, which wakes the console.
+//!
+//! # Adding things
+//!
+//! - **A driver**: a file in [`drivers`] with `impl Driver` and `impl Running`, a line in
+//!   [`drivers::Installed`], its options in [`model::Mode`] and `config/modes.rs`; then the contract in
+//!   `tests/drivers` must hold for it.
+//! - **A pane**: a file in [`console::panes`] with `impl Pane`, a line in `panes::all`.
+//! - **An action**: a variant of [`console::action::Action`] with its help line, and a default key.
+//! - **A theme**: a file in `themes/`, checked by the tests of [`console::theme`].
 
 pub mod cli;
 pub mod commands;

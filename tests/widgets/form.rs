@@ -278,7 +278,7 @@ fn rules_of_the_schema_are_checked() {
 fn raw_json_and_back_keeps_everything() {
     let text = r#"{"path":"p\u00e9","unknown":[1e400, 2],"dry":false,"lines":9007199254740993}"#;
     let harness = form(everything()).press("<f2>");
-    assert!(harness.screen().contains("a JSON object, sent as it is"));
+    assert!(harness.screen().contains("a JSON object, sent as typed"));
     let mut harness = harness.press("<enter><down><end>");
     harness.send(Msg::Done(Done::Edited(Ok(String::new()))));
     let harness = replace_raw(harness, text);

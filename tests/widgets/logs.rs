@@ -196,18 +196,15 @@ fn long_lines_wrap_or_scroll_sideways() {
 #[test]
 fn a_line_taller_than_the_screen_can_be_read_to_its_end() {
     let (mut harness, writer) = logs(60, 15);
-    writer.line(
-        Source::Stderr,
-        &(0..300).map(|n| format!("{n:03} ")).collect::<String>(),
-    );
+    writer.line(Source::Stderr, &"0123456789 ".repeat(100));
     writer.line(Source::Stderr, "after");
     harness.redraw();
     let mut harness = harness.press("wg");
-    assert!(body(&harness)[0].starts_with("stderr  000"));
+    assert!(body(&harness)[0].starts_with("stderr  0123"));
     for _ in 0..40 {
         harness = harness.press("j");
     }
     assert_eq!(body(&harness).last().unwrap(), "stderr  after");
     harness = harness.press("k");
-    assert!(body(&harness)[0].starts_with("stderr  000"));
+    assert!(body(&harness)[0].starts_with("stderr  0123"));
 }

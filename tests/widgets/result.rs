@@ -92,7 +92,7 @@ fn a_short_answer_is_seen_at_once() {
     │▾ content: [1]                                                                │
     │  ▾ 0: {2} text                                                               │
     │      type: "text"                                                            │
-    │    ▸ text: "Hello from source\n"                                             │
+    │      text: "Hello from source\n"                                             │
     │  isError: false                                                              │
     │                                                                              │
     │                                                                              │
@@ -166,10 +166,7 @@ fn values_are_copied_unescaped_and_containers_as_json() {
         copied[0],
         ("a\n\"b\"".to_owned(), "content[0].text".to_owned())
     );
-    assert_eq!(
-        copied[1].0,
-        r#"[{"text":"a\n\"b\"","type":"text"}]"#.replace("text\":\"a", "text\":\"a")
-    );
+    assert_eq!(copied[1].0, r#"[{"type":"text","text":"a\n\"b\""}]"#);
     assert_eq!(copied[2].1, "the result");
 }
 
@@ -260,9 +257,9 @@ fn seven_hundred_thousand_rows_are_no_burden() {
         24,
         &json!({ "structuredContent": { "n": numbers }, "content": [] }),
     );
-    let harness = harness.press("jjl").press("G");
+    let harness = harness.press("jl").press("Gk");
     assert!(
-        title(&harness).contains("structuredContent"),
+        title(&harness).contains("structuredContent.n[699999]"),
         "{}",
         title(&harness)
     );
@@ -294,14 +291,16 @@ fn as_text_it_pages_searches_and_wraps() {
         harness.screen()
     );
     let harness = harness.press("G");
-    assert_eq!(rows(&harness).last().unwrap(), "line 499");
+    assert!(rows(&harness).last().unwrap().starts_with("line 499"));
     let harness = harness.press("Y");
     assert_eq!(copies(&harness)[0].0, lines.join("\n"));
 }
 
 #[test]
 fn one_long_line_can_be_paged_from_both_ends() {
-    let long: String = (0..20_000).map(|n| format!("{n:05}é")).collect();
+    let long: String = (10_000..30_000)
+        .flat_map(|n: u32| [n.to_string(), "é".to_owned()])
+        .collect();
     let mut harness = answered(60, 15, &text(&long)).press("v");
     let width = 58;
     let expected = |row: usize| {
@@ -313,7 +312,7 @@ fn one_long_line_can_be_paged_from_both_ends() {
     assert_eq!(rows(&harness)[..2], [expected(0), expected(1)]);
     harness = harness.press("G");
     assert!(
-        rows(&harness).last().unwrap().ends_with("19999é"),
+        rows(&harness).last().unwrap().ends_with("29999é"),
         "{}",
         harness.screen()
     );
@@ -340,7 +339,7 @@ fn a_running_call_shows_how_far_it_is() {
         });
     insta::assert_snapshot!(rows(&harness).join("\n"), @r#"
     ██████░░░░░░░░░░░░░░ 30%  copying ␛[2J
-    2.1 s  27 s left   ctrl+c cancel x more time
+    2.1 s  27 s left   ctrl+c cancel  x more time
     "#);
     let harness = harness
         .happening(Happening::CallCancelling { call: CallId(12) })

@@ -12,7 +12,7 @@ use crate::console::action::Action;
 use crate::console::effect::Intent;
 use crate::console::theme::Role;
 use crate::console::widgets::matcher::Matcher;
-use crate::console::widgets::pen::{Pen, scroll_to, wrap};
+use crate::console::widgets::pen::{Pen, paragraph, scroll_to};
 use crate::console::widgets::prompt::{Prompt, Typed};
 use crate::model::{Command, Phase, ToolSpec};
 use crate::stores::lines::clean;
@@ -166,8 +166,7 @@ impl Tools {
         let mut row = 1;
         let columns = usize::from(area.width).saturating_sub(1);
         let mut paragraph = |text: &str, style| {
-            let text: Vec<_> = text.lines().map(|line| clean(line).into_owned()).collect();
-            for line in wrap(&text.join("\n"), columns) {
+            for line in paragraph(text, columns, area.height.into()) {
                 Pen::new(buf, area, row).skip(1).put(&line, style);
                 row += 1;
             }

@@ -80,6 +80,7 @@ mod tests {
     #[test]
     fn empty_matches_are_not_shown() {
         let matcher = Matcher::new("a*").expect("a pattern");
-        assert_eq!(matcher.ranges("baab").collect::<Vec<_>>(), [1..3]);
+        let starts = matcher.ranges("baab").map(|range| (range.start, range.end));
+        assert_eq!(starts.collect::<Vec<_>>(), [(1, 3)]);
     }
 }

@@ -8,6 +8,7 @@ use ratatui::style::Style;
 use unicode_segmentation::UnicodeSegmentation;
 
 use super::text::{cut, width};
+use crate::stores::lines::clean;
 
 /// A pen at some column of a row. Text must be clean; what does not fit is cut.
 pub struct Pen<'a> {
@@ -138,9 +139,35 @@ pub fn wrap(text: &str, columns: usize) -> Vec<String> {
                 rows.push(std::mem::replace(&mut row, rest));
             }
         }
-        rows.push(row.trim_end().to_owned());
+        if !row.is_empty() || line.is_empty() {
+            rows.push(row.trim_end().to_owned());
+        }
     }
     rows
+}
+
+/// The first rows of foreign text, made clean and wrapped; costs no more than what it returns.
+pub fn paragraph(text: &str, columns: usize, rows: usize) -> Vec<String> {
+    let wrapped = text.lines().take(rows).flat_map(|line| {
+        // The widest characters take four bytes for each two columns.
+        let line = head(line, columns.saturating_mul(rows).saturating_mul(4));
+        let rows = wrap(&clean(line), columns);
+        if rows.is_empty() {
+            vec![String::new()]
+        } else {
+            rows
+        }
+    });
+    wrapped.take(rows).collect()
+}
+
+/// At most `bytes` bytes of the beginning of `text`.
+pub fn head(text: &str, bytes: usize) -> &str {
+    let mut end = text.len().min(bytes);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    &text[..end]
 }
 
 /// The first row to show so that row `selected` of `count` is among `height` rows, moving as little as

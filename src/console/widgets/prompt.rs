@@ -51,23 +51,16 @@ impl Prompt {
 
     /// Pasted text goes in at the cursor; line breaks become spaces.
     pub fn paste(&mut self, text: &str) {
-        for character in text.chars() {
-            let character = if matches!(character, '\n' | '\r' | '\t') {
-                ' '
-            } else {
-                character
-            };
-            self.input
-                .handle(tui_input::InputRequest::InsertChar(character));
-        }
+        self.insert(&text.replace(['\n', '\r', '\t'], " "));
     }
 
     /// Text goes in at the cursor as it is, line breaks and all.
     pub fn insert(&mut self, text: &str) {
-        for character in text.chars() {
-            self.input
-                .handle(tui_input::InputRequest::InsertChar(character));
-        }
+        // At once: character by character, a long text would take quadratic time.
+        let cursor = self.input.cursor();
+        let before: String = self.text().chars().take(cursor).collect();
+        let value = format!("{before}{text}{}", &self.text()[before.len()..]);
+        self.input = Input::new(value).with_cursor(cursor + text.chars().count());
     }
 
     /// Draws `label` and the text on the first row of `area`, scrolled so that the cursor is visible.

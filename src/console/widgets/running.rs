@@ -57,7 +57,8 @@ pub fn draw(call: &Call, area: Rect, buf: &mut Buffer, cx: &Cx) {
     ] {
         if let Some(key) = cx.keymap.key_for(Context::Pane(PaneKind::Call), action) {
             pen.put(&format!(" {key} "), cx.theme.style(Role::Key))
-                .put_cut(words, cx.theme.style(Role::Hint));
+                .put_cut(words, cx.theme.style(Role::Hint))
+                .put(" ", dim);
         }
     }
 }

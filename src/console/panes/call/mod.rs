@@ -15,7 +15,7 @@ use crate::console::action::Action;
 use crate::console::effect::{Effect, Intent};
 use crate::console::keymap::Context;
 use crate::console::theme::Role;
-use crate::console::widgets::pen::{Pen, wrap};
+use crate::console::widgets::pen::{Pen, paragraph};
 use crate::console::widgets::running;
 use crate::console::widgets::text::duration_short;
 use crate::model::{BackendName, Call, Caller, Command, Level, Notice, Phase, ToolCall, ToolSpec};
@@ -220,20 +220,19 @@ impl CallPane {
         }
     }
 
-    fn draw_about(&self, draft: &Draft, area: Rect, buf: &mut Buffer, cx: &Cx) {
+    fn draw_about(draft: &Draft, area: Rect, buf: &mut Buffer, cx: &Cx) {
         let columns = usize::from(area.width).saturating_sub(3);
         let text = cx.theme.style(Role::Text);
         let dim = cx.theme.style(Role::Dim);
         let mut lines = vec![(String::new(), dim)];
         let mut add = |words: &str, style| {
-            let words: Vec<_> = words.lines().map(|line| clean(line).into_owned()).collect();
-            let rows = wrap(&words.join("\n"), columns);
+            let rows = paragraph(words, columns, area.height.into());
             lines.extend(rows.into_iter().map(|row| (row, style)));
         };
-        if let Some(field) = draft.form.focused() {
-            if let Some(description) = &field.spec.description {
-                add(&format!("{}: {description}", field.name), text);
-            }
+        if let Some(field) = draft.form.focused()
+            && let Some(description) = &field.spec.description
+        {
+            add(&format!("{}: {description}", field.name), text);
         }
         if let Some(description) = &draft.tool.description {
             add(description, dim);
@@ -245,12 +244,12 @@ impl CallPane {
         }
     }
 
-    fn draw_raw(&self, raw: &Raw, parts: &Parts, buf: &mut Buffer, cx: &Cx) {
+    fn draw_raw(raw: &Raw, parts: &Parts, buf: &mut Buffer, cx: &Cx) {
         raw.editor
             .draw(parts.form, buf, cx.theme.style(Role::FormValue));
         let (text, role) = match raw.error() {
             Some(error) => (format!("✖ {error}"), Role::FormError),
-            None => ("a JSON object, sent as it is".to_owned(), Role::Dim),
+            None => ("a JSON object, sent as typed".to_owned(), Role::Dim),
         };
         Pen::new(buf, parts.about, 0).put_cut(&clean(&text), cx.theme.style(role));
     }
@@ -385,7 +384,7 @@ impl Pane for CallPane {
                 cx,
                 "no tool selected — choose one in Tools (3)",
             ),
-            Some(Draft { raw: Some(raw), .. }) => self.draw_raw(raw, &parts, buf, cx),
+            Some(Draft { raw: Some(raw), .. }) => Self::draw_raw(raw, &parts, buf, cx),
             Some(draft) => {
                 if draft.form.is_empty() {
                     let context = Context::Pane(PaneKind::Call);
@@ -395,7 +394,7 @@ impl Pane for CallPane {
                     empty(parts.form, buf, cx, &text);
                 }
                 draft.form.draw(parts.form, buf, focused, cx);
-                self.draw_about(draft, parts.about, buf, cx);
+                Self::draw_about(draft, parts.about, buf, cx);
             }
         }
         if let Some(call) = running_call(cx) {

@@ -7,9 +7,8 @@ use ratatui::style::Style;
 use crate::console::panes::Cx;
 use crate::console::theme::Role;
 use crate::console::widgets::form::json_text::compact;
-use crate::console::widgets::pen::{Pen, wrap};
+use crate::console::widgets::pen::{Pen, paragraph};
 use crate::model::{Call, Failure, Obedience, Outcome};
-use crate::stores::lines::clean;
 
 pub fn draw(call: &Call, area: Rect, buf: &mut Buffer, cx: &Cx) {
     let Some(outcome) = call.outcome() else {
@@ -19,7 +18,7 @@ pub fn draw(call: &Call, area: Rect, buf: &mut Buffer, cx: &Cx) {
     let columns = usize::from(area.width).saturating_sub(2);
     let mut add = |text: &str, role: Role| {
         let style = cx.theme.style(role);
-        let rows = wrap(&clean(text), columns);
+        let rows = paragraph(text, columns, area.height.into());
         lines.extend(rows.into_iter().map(|row| (row, style)));
     };
     match outcome {

@@ -20,7 +20,7 @@ pub fn parts(doc: &Arc<Document>) -> Lazy<Vec<Part>> {
 
 /// `None`: something is still being read.
 fn collect(doc: &Arc<Document>) -> Option<Vec<Part>> {
-    let content = member(doc, &doc.root(), "content")?;
+    let content = member(doc, &doc.root(), "content").ready()?;
     let Some(content) = content.filter(|content| content.kind == Kind::Array) else {
         return Some(vec![Part::Note("no content: v shows the JSON".to_owned())]);
     };
@@ -47,30 +47,31 @@ fn collect(doc: &Arc<Document>) -> Option<Vec<Part>> {
 }
 
 fn block_parts(doc: &Arc<Document>, block: &Child, parts: &mut Vec<Part>) -> Option<()> {
-    if let Some(text) = member(doc, block, "text")? {
+    if let Some(text) = member(doc, block, "text").ready()? {
         parts.push(Part::Text(text_of(doc, &text)?));
         return Some(());
     }
-    let word = |name: &str, inside: &Child| -> Option<Option<String>> {
-        let found = member(doc, inside, name)?;
-        Some(found.map(|child| clean(&doc.excerpt(&child.value, 200)).into_owned()))
+    // A word that is being indexed will be there with the rest.
+    let word = |name: &str, inside: &Child| {
+        let found = member(doc, inside, name).ready().flatten();
+        let text = found.map(|child| doc.excerpt(&child.value, 200));
+        clean(&text.unwrap_or_default()).into_owned()
     };
-    let kind = word("type", block)?.unwrap_or_else(|| "block".to_owned());
-    let mime = word("mimeType", block)?.unwrap_or_default();
-    if let Some(data) = member(doc, block, "data")? {
+    let (kind, mime) = (word("type", block), word("mimeType", block));
+    if let Some(data) = member(doc, block, "data").ready()? {
         let summary = media::summary(doc, &mime, &data);
         parts.push(Part::Note(format!("{kind}  {summary}")));
-    } else if let Some(resource) = member(doc, block, "resource")? {
-        let uri = word("uri", &resource)?.unwrap_or_default();
-        let mime = word("mimeType", &resource)?.unwrap_or_default();
+    } else if let Some(resource) = member(doc, block, "resource").ready()? {
+        let uri = word("uri", &resource);
+        let mime = word("mimeType", &resource);
         parts.push(Part::Note(format!("{kind}  {uri}  {mime}")));
-        if let Some(text) = member(doc, &resource, "text")? {
+        if let Some(text) = member(doc, &resource, "text").ready()? {
             parts.push(Part::Text(text_of(doc, &text)?));
-        } else if let Some(blob) = member(doc, &resource, "blob")? {
+        } else if let Some(blob) = member(doc, &resource, "blob").ready()? {
             parts.push(Part::Note(media::summary(doc, &mime, &blob)));
         }
     } else {
-        let uri = word("uri", block)?.unwrap_or_default();
+        let uri = word("uri", block);
         parts.push(Part::Note(format!("{kind}  {uri}  {mime}")));
     }
     Some(())
@@ -80,15 +81,17 @@ fn text_of(doc: &Arc<Document>, text: &Child) -> Option<Arc<LinedText>> {
     doc.text(&text.value).ready()
 }
 
-/// A member of an object by its name: `None` while it is being indexed.
-fn member(doc: &Arc<Document>, object: &Child, name: &str) -> Option<Option<Child>> {
+/// A member of an object by its name, if it has one.
+fn member(doc: &Arc<Document>, object: &Child, name: &str) -> Lazy<Option<Child>> {
     if object.kind != Kind::Object {
-        return Some(None);
+        return Lazy::Ready(None);
     }
-    let members = doc.children(&object.value).ready()?;
+    let Lazy::Ready(members) = doc.children(&object.value) else {
+        return Lazy::Pending;
+    };
     let named = |child: &Child| {
         let key = child.key.as_ref();
         key.is_some_and(|key| key.len() == name.len() + 2 && doc.excerpt(key, 32) == name)
     };
-    Some(members.iter().find(named))
+    Lazy::Ready(members.iter().find(named))
 }

@@ -7,10 +7,12 @@ use super::schema::Kind;
 use super::{Entry, Field, Form, State};
 use crate::console::panes::Cx;
 use crate::console::theme::{Role, Theme};
-use crate::console::widgets::pen::{Pen, scroll_to};
+use crate::console::widgets::pen::{Pen, head, scroll_to};
 use crate::console::widgets::text::{cut, width};
 use crate::stores::lines::clean;
 
+/// Bytes of a value that may be on its row.
+const SHOWN: usize = 2_048;
 /// Columns of the focus mark.
 const MARK: usize = 2;
 /// Columns between labels and values.
@@ -185,7 +187,7 @@ fn value(field: &Field, here: bool) -> (String, Role) {
             ("\"\"".to_owned(), Role::FormValue)
         }
         (_, Entry::Text(prompt) | Entry::Json(prompt)) => {
-            (prompt.text().to_owned(), Role::FormValue)
+            (head(prompt.text(), SHOWN).to_owned(), Role::FormValue)
         }
         (_, Entry::Choice(index)) => {
             let label = match &field.spec.kind {

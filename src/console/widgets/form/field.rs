@@ -265,7 +265,7 @@ impl Field {
             (Entry::Choice(_), _) => out.push_str("null"),
             (Entry::List(items), _) => {
                 let values = items.iter().filter(|item| item.is_sent());
-                write_all(out, ['[', ']'], values, |item, out| item.write(out));
+                write_all(out, ['[', ']'], values, Field::write);
             }
             (Entry::Group(fields), _) => {
                 let members = fields.iter().filter(|field| field.is_sent());

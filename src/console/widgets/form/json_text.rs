@@ -87,12 +87,11 @@ pub fn pretty(json: &str) -> String {
         match token {
             "{" | "[" => {
                 out.push_str(token);
-                match tokens.next_if(|next| matches!(*next, "}" | "]")) {
-                    Some(close) => out.push_str(close),
-                    None => {
-                        depth += 1;
-                        line(&mut out, depth);
-                    }
+                if let Some(close) = tokens.next_if(|next| matches!(*next, "}" | "]")) {
+                    out.push_str(close);
+                } else {
+                    depth += 1;
+                    line(&mut out, depth);
                 }
             }
             "}" | "]" => {

@@ -4,7 +4,10 @@ mod draw;
 mod field;
 pub mod json_text;
 mod schema;
+#[cfg(test)]
+mod tests;
 
+use std::fmt::Write;
 use std::sync::Arc;
 
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
@@ -139,7 +142,7 @@ impl Form {
         for index in self.rows.get(row).map_or(&[][..], |row| &row.path) {
             let field = &parent.children()[*index];
             if matches!(parent.entry, Entry::List(_)) {
-                text.push_str(&format!("[{index}]"));
+                let _ = write!(text, "[{index}]");
             } else {
                 if !text.is_empty() {
                     text.push('.');
@@ -279,10 +282,9 @@ impl Form {
         let plain = key.modifiers.difference(KeyModifiers::SHIFT).is_empty();
         match key.code {
             KeyCode::Esc => self.editing = false,
-            KeyCode::Tab | KeyCode::Down => self.move_by(1),
-            KeyCode::BackTab | KeyCode::Up => self.move_by(-1),
             KeyCode::Enter if self.focus + 1 >= self.rows.len() => self.editing = false,
-            KeyCode::Enter => self.move_by(1),
+            KeyCode::Enter | KeyCode::Tab | KeyCode::Down => self.move_by(1),
+            KeyCode::BackTab | KeyCode::Up => self.move_by(-1),
             // In a list this key removes the item instead of the rest of its text.
             KeyCode::Char('k') if !plain && self.is_in_list() => return false,
             _ => return self.type_into(key, plain),

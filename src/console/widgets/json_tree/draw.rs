@@ -72,7 +72,7 @@ impl RowPen<'_> {
             // A string that is on the row as a whole has nothing more to show, unless it is JSON itself.
             _ => {
                 is_foldable(child)
-                    && (value.contains("\\n")
+                    && (has_lines(&value)
                         || looks_like_json(&value)
                         || width(&value) + width(&label) + 4 > room)
             }
@@ -186,6 +186,12 @@ fn value(doc: &Document, child: &Child, columns: usize) -> String {
         }
         _ => clean(&doc.excerpt(&child.value, most)).into_owned(),
     }
+}
+
+/// Line breaks other than one at the end.
+fn has_lines(quoted: &str) -> bool {
+    let text = quoted.strip_suffix('"').unwrap_or(quoted);
+    text.strip_suffix("\\n").unwrap_or(text).contains("\\n")
 }
 
 fn looks_like_json(quoted: &str) -> bool {

@@ -4,6 +4,7 @@ mod draw;
 mod node;
 mod seek;
 
+use std::fmt::Write;
 use std::sync::Arc;
 
 use ratatui::layout::Rect;
@@ -146,7 +147,9 @@ impl JsonTree {
                     text.push_str(dot);
                     text.push_str(&members.doc.excerpt(&key, 100));
                 }
-                None => text.push_str(&format!("[{index}]")),
+                None => {
+                    let _ = write!(text, "[{index}]");
+                }
             }
             match self.root.at(&place.path[..=depth]) {
                 Some(inner) => node = inner,

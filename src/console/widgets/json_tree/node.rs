@@ -104,10 +104,10 @@ impl Node {
 
     fn look(&mut self, columns: usize) {
         let found = match self.child.kind {
-            Kind::Object | Kind::Array => self.members(&self.doc, &self.child),
+            Kind::Object | Kind::Array => members(&self.doc, &self.child),
             Kind::String => match self.doc.embedded(&self.child.value) {
                 Lazy::Pending => None,
-                Lazy::Ready(Some(inner)) => self.members(&inner, &inner.root()),
+                Lazy::Ready(Some(inner)) => members(&inner, &inner.root()),
                 Lazy::Ready(None) => {
                     let text = self.doc.text(&self.child.value).ready();
                     text.map(|lined| Body::Text(Text::new(lined, columns)))
@@ -123,15 +123,6 @@ impl Node {
             self.body = body;
         }
         self.count();
-    }
-
-    fn members(&self, doc: &Arc<Document>, child: &Child) -> Option<Body> {
-        let list = doc.children(&child.value).ready()?;
-        Some(Body::Members(Members {
-            doc: doc.clone(),
-            list,
-            kind: child.kind,
-        }))
     }
 
     /// Breaks texts anew for another width.
@@ -303,6 +294,15 @@ impl Node {
     }
 }
 
+fn members(doc: &Arc<Document>, child: &Child) -> Option<Body> {
+    let list = doc.children(&child.value).ready()?;
+    Some(Body::Members(Members {
+        doc: doc.clone(),
+        list,
+        kind: child.kind,
+    }))
+}
+
 /// Whether there is something inside it to see.
 pub fn is_foldable(child: &Child) -> bool {
     let may = !matches!(child.kind, Kind::Number | Kind::Bool | Kind::Null);
@@ -342,6 +342,112 @@ impl Text {
         match &self.wrapped {
             Some(rows) => rows.get(row).cloned().unwrap_or_default(),
             None => (row, 0..usize::MAX),
+        }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests may")]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use proptest::prelude::*;
+    use serde_json::Value;
+
+    use super::*;
+    use crate::stores::background::Background;
+
+    const COLUMNS: usize = 20;
+
+    fn json() -> impl Strategy<Value = Value> {
+        let leaf = prop_oneof![
+            any::<i32>().prop_map(Value::from),
+            any::<bool>().prop_map(Value::from),
+            "[a-z\n]{0,40}".prop_map(Value::from),
+            Just(Value::from(r#"{"in": ["side", 1]}"#)),
+            Just(Value::Null),
+        ];
+        leaf.prop_recursive(4, 60, 6, |inner| {
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..6).prop_map(Value::from),
+                prop::collection::btree_map("[a-z]{1,3}", inner, 0..6)
+                    .prop_map(|map| Value::Object(map.into_iter().collect())),
+            ]
+        })
+    }
+
+    /// Every row, found without any of the arithmetic.
+    fn flatten(node: &Node, open: &BTreeSet<Vec<usize>>) -> Vec<Place> {
+        fn add(
+            doc: &Arc<Document>,
+            child: &Child,
+            path: &[usize],
+            open: &BTreeSet<Vec<usize>>,
+            rows: &mut Vec<Place>,
+        ) {
+            let inner = doc.embedded(&child.value).ready().flatten();
+            let (doc, child) = match &inner {
+                Some(inner) if child.kind == Kind::String => (inner, inner.root()),
+                _ => (doc, child.clone()),
+            };
+            if child.kind == Kind::String {
+                let lined = doc.text(&child.value).ready().unwrap();
+                let columns = COLUMNS - 2 * path.len();
+                let heights = (0..lined.len())
+                    .map(|line| row_starts(&lined.line(line), columns.max(8)).len());
+                let path = path.to_vec();
+                rows.extend((0..heights.sum()).map(|row| Place {
+                    path: path.clone(),
+                    inside: Some(row),
+                }));
+                return;
+            }
+            let list = doc.children(&child.value).ready().unwrap();
+            for (index, child) in list.iter().enumerate() {
+                let path = [path, &[index]].concat();
+                rows.push(Place {
+                    path: path.clone(),
+                    inside: None,
+                });
+                if open.contains(&path) {
+                    add(doc, &child, &path, open, rows);
+                }
+            }
+        }
+        let mut rows = Vec::new();
+        add(&node.doc, &node.child, &[], open, &mut rows);
+        rows
+    }
+
+    proptest! {
+        #[test]
+        fn rows_are_those_of_a_naive_flattening(
+            members in prop::collection::vec(json(), 1..6),
+            steps in prop::collection::vec((any::<prop::sample::Index>(), any::<bool>()), 0..40),
+        ) {
+            let text = Value::from(members).to_string();
+            let doc = Arc::new(Document::new(text.into(), Background::capture()));
+            let mut root = Node::new(doc.clone(), doc.root(), COLUMNS);
+            let mut open = BTreeSet::new();
+            for (row, unfold) in steps {
+                let (place, _) = root.row(row.index(root.rows())).unwrap();
+                if place.inside.is_some() {
+                    continue;
+                }
+                if unfold && root.unfold(&place.path, COLUMNS) {
+                    open.insert(place.path);
+                } else if !unfold && root.fold(&place.path) {
+                    open.retain(|path: &Vec<usize>| !path.starts_with(&place.path));
+                }
+            }
+            let expected = flatten(&root, &open);
+            prop_assert_eq!(root.rows(), expected.len());
+            for (row, place) in expected.iter().enumerate() {
+                let (found, _) = root.row(row).unwrap();
+                prop_assert_eq!(&found, place);
+                prop_assert_eq!(root.row_of(place), row);
+            }
+            prop_assert!(root.row(expected.len()).is_none());
         }
     }
 }

@@ -183,11 +183,10 @@ impl LogView {
             Action::PageUp => self.jump(self.cursor_index().saturating_sub(page)),
             Action::PageDown => self.jump(self.cursor_index() + page),
             Action::First => self.jump(0),
-            Action::Last => self.follow(),
             Action::Left => self.columns_left = self.columns_left.saturating_sub(half),
             Action::Right if !self.wraps => self.columns_left += half,
             Action::ToggleFollow if self.following => self.pause(),
-            Action::ToggleFollow => self.follow(),
+            Action::Last | Action::ToggleFollow => self.follow(),
             Action::ToggleWrap => {
                 self.wraps = !self.wraps;
                 (self.columns_left, self.top_rows_above) = (0, 0);
@@ -342,7 +341,10 @@ impl LogView {
 
     /// The last row, while something is typed there.
     fn prompt_row(&self) -> Option<Rect> {
-        self.area.rows().last().filter(|_| self.prompt.is_some())
+        self.area
+            .rows()
+            .next_back()
+            .filter(|_| self.prompt.is_some())
     }
 
     /// Rows for lines.
