@@ -3,7 +3,9 @@
 //! so compare within one run.
 
 #![allow(clippy::unwrap_used, clippy::print_stdout)] // a bench may, and prints its table
+#![allow(clippy::cast_precision_loss)] // figures are rounded anyway
 
+use std::fmt::Write as _;
 use std::hint::black_box;
 use std::io::Read;
 use std::sync::Arc;
@@ -44,13 +46,8 @@ fn row(what: &str, figure: &str) {
 
 fn spread(mut times: Vec<Duration>) -> String {
     times.sort_unstable();
-    let at = |share: f64| times[((times.len() - 1) as f64 * share) as usize];
-    format!(
-        "median {:?}  p99 {:?}  max {:?}",
-        at(0.5),
-        at(0.99),
-        at(1.0)
-    )
+    let at = |percent: usize| times[(times.len() - 1) * percent / 100];
+    format!("median {:?}  p99 {:?}  max {:?}", at(50), at(99), at(100))
 }
 
 /// Resident memory of a process, MiB.
@@ -118,12 +115,15 @@ fn flood(
         let begin = Instant::now();
         let mut written = 0;
         while !stop.load(Ordering::Relaxed) {
-            let due = begin.elapsed().as_millis() as u64 * LINES_PER_SECOND / 1000;
-            let batch: String = (written..due)
-                .map(|n| {
-                    format!("WARN flood line {n:09} the quick brown fox jumps over the lazy dog\n")
-                })
-                .collect();
+            let due = begin.elapsed().as_secs() * LINES_PER_SECOND
+                + u64::from(begin.elapsed().subsec_millis()) * LINES_PER_SECOND / 1000;
+            let mut batch = String::new();
+            for n in written..due {
+                let _ = writeln!(
+                    batch,
+                    "WARN flood line {n:09} the quick brown fox jumps over it"
+                );
+            }
             writer.chunk(Source::Stderr, batch.as_bytes());
             written = due.max(written);
             std::thread::sleep(Duration::from_millis(5));
@@ -205,10 +205,7 @@ fn flood_memory(length: Duration) {
 fn huge_result(megabytes: usize) {
     let line = r#"{"id": 12345678, "name": "row", "tags": ["a", "b"], "text": "the quick brown fox jumps over it"}, "#;
     let rows = line.repeat((megabytes << 20) / line.len());
-    let raw = format!(
-        r#"{{"content": [], "structuredContent": {{"rows": [{}0]}}}}"#,
-        rows
-    );
+    let raw = format!(r#"{{"content": [], "structuredContent": {{"rows": [{rows}0]}}}}"#);
     let before = resident(std::process::id());
     let store = results();
     let begin = Instant::now();
@@ -234,7 +231,7 @@ fn the_program() {
     let mut times = Vec::new();
     for _ in 0..20 {
         let (begin, mut reader, mut child, _master) = open(home.path());
-        let mut chunk = [0; 65536];
+        let mut chunk = vec![0; 65536];
         let mut seen = Vec::new();
         while !String::from_utf8_lossy(&seen).contains("Instances") {
             let read = reader.read(&mut chunk).unwrap();
@@ -250,7 +247,7 @@ fn the_program() {
     let written = Arc::new(std::sync::atomic::AtomicU64::new(0));
     let counter = written.clone();
     std::thread::spawn(move || {
-        let mut chunk = [0; 65536];
+        let mut chunk = vec![0; 65536];
         while let Ok(read @ 1..) = reader.read(&mut chunk) {
             counter.fetch_add(read as u64, Ordering::Relaxed);
         }

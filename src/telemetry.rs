@@ -6,7 +6,6 @@ use std::path::Path;
 
 use tracing_appender::non_blocking::WorkerGuard;
 use tracing_subscriber::EnvFilter;
-use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::prelude::*;
 
@@ -34,7 +33,7 @@ pub fn start(log: &Path, filter: &str, events: LogWriter) -> io::Result<WorkerGu
         .with_ansi(false)
         .without_time()
         .with_writer(move || EventsPane(events.clone()))
-        .with_filter(LevelFilter::WARN);
+        .with_filter(EnvFilter::new("warn,rmcp=error"));
     tracing_subscriber::registry().with(file).with(pane).init();
     Ok(guard)
 }

@@ -157,11 +157,12 @@ Enter
 Wait+Screen /^three$/
 Type "echo no"
 Ctrl+U
-Type "cat"
+Type "sh -c 'echo reading; exec cat'"
 Enter
+Wait+Screen /^reading$/
 Type "mirrored"
 Enter
-Wait+Screen /mirrored\n(> cat\n)?mirrored$/
+Wait+Screen /^mirrored\nmirrored$/
 Ctrl+C
 Wait
 Type "exit 5"

@@ -229,17 +229,20 @@ fn shut_down(runtime: &Runtime, orchestrator: Orchestrator) -> Vec<Failure> {
     })
 }
 
-async fn second_signal() {
+/// Listens from now on, not from the first poll on: whoever reads that we stop may insist at once.
+fn second_signal() -> impl Future<Output = ()> {
     let signals = (
         signal(SignalKind::interrupt()),
         signal(SignalKind::terminate()),
     );
-    if let (Ok(mut interrupt), Ok(mut terminate)) = signals {
-        tokio::select! {
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
+    async {
+        if let (Ok(mut interrupt), Ok(mut terminate)) = signals {
+            tokio::select! {
+                _ = interrupt.recv() => {}
+                _ = terminate.recv() => {}
+            }
+        } else {
+            std::future::pending::<()>().await;
         }
-    } else {
-        std::future::pending::<()>().await;
     }
 }

@@ -51,11 +51,19 @@ pub(super) async fn run(
         .map(|backend| backend.stop_grace)
         .max();
     let mut limit = Instant::now() + longest.unwrap_or_default() + MARGIN + SLACK;
+    let mut told = None;
+    let mut tell = |now| {
+        if told.replace(now) != Some(now) {
+            progress(now);
+        }
+    };
+    // Said at once: what is stubborn keeps its owner waiting for seconds.
+    tell(Progress { gone: 0, of });
     loop {
         tokio::select! {
             biased;
             ends = &mut ended => {
-                progress(Progress { gone: of, of });
+                tell(Progress { gone: of, of });
                 return reported(ends);
             }
             () = &mut insist, if !insisted => {
@@ -67,7 +75,7 @@ pub(super) async fn run(
                 let left = *population.borrow_and_update();
                 // A session may still have been adding some.
                 of = of.max(left);
-                progress(Progress { gone: of.saturating_sub(left), of });
+                tell(Progress { gone: of.saturating_sub(left), of });
             }
             () = sleep_until(limit) => {
                 let mut failures = abandon(core);

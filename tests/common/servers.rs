@@ -179,7 +179,11 @@ const KNOWN: [Known; 7] = [
         tool: "git_status",
         arguments: r#"{"repo_path": "{data}/repository"}"#,
         expect: "new.txt",
-        form: ("git_add", &["{data}/repository", "+new.txt"], "staged successfully"),
+        form: (
+            "git_add",
+            &["{data}/repository", "+new.txt"],
+            "staged successfully",
+        ),
         stderr: "",
     },
     Known {
@@ -203,7 +207,11 @@ const KNOWN: [Known; 7] = [
         tool: "execute_query",
         arguments: r#"{"sql": "SELECT 'raw' || '-made' AS answer"}"#,
         expect: "raw-made",
-        form: ("execute_query", &["SELECT 'form' || '-made' AS answer"], "form-made"),
+        form: (
+            "execute_query",
+            &["SELECT 'form' || '-made' AS answer"],
+            "form-made",
+        ),
         stderr: "Waiting for client connection",
     },
 ];

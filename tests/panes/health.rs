@@ -71,8 +71,8 @@ fn it_shows_curves_probe_and_server() {
 fn it_says_what_is_wrong() {
     insta::assert_snapshot!(text(&full(80, 15).press("2jj6z")), @r#"
     state  ✖ failed · start: exited with status 137 — raise the memory limit
-    cpu    not measured yet
-    restarts 0
+    cpu    not measured
+    procs  – · restarts 0
     probe  none yet
     "#);
     let harness = full(80, 15).happening(Happening::StdoutNoise {

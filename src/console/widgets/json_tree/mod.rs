@@ -23,8 +23,10 @@ const UNFOLD: usize = 1_000;
 const FIRST_DEPTH: usize = 3;
 /// … until there are so many rows, …
 const FIRST_ROWS: usize = 100;
-/// … and no text or list larger than this.
+/// … and no text or list larger than this, …
 const FIRST_TEXT: usize = 16 << 10;
+/// … unless a text is nearly all there is.
+const FIRST_ALONE: usize = 12;
 const FIRST_MEMBERS: usize = 32;
 /// More than this is not put on a clipboard.
 const COPY: usize = 16 << 20;
@@ -40,7 +42,7 @@ pub struct JsonTree {
     area: Rect,
     /// Something unfolded is still being indexed.
     pending: bool,
-    /// The first levels are unfolded.
+    /// The first levels are unfolded, or the user has begun to move.
     begun: bool,
     search: Option<Matcher>,
     seek: Option<Seek>,
@@ -87,8 +89,7 @@ impl JsonTree {
             self.keeping_place(|tree| tree.pending = tree.root.resolve(columns));
         }
         if !self.begun && matches!(self.root.body, Body::Members(_)) {
-            self.begun = true;
-            self.unfold_first();
+            self.begun = self.unfold_first();
         }
         let sought = self.go_on_seeking();
         let height = usize::from(area.height);
@@ -163,6 +164,8 @@ impl JsonTree {
     pub fn on_action(&mut self, action: Action) -> bool {
         let page = usize::from(self.area.height).max(1);
         let last = self.rows().saturating_sub(1);
+        // From the first key on, folding is the user's.
+        self.begun = true;
         match action {
             Action::Up => self.cursor = self.cursor.saturating_sub(1),
             Action::Down => self.cursor = (self.cursor + 1).min(last),
@@ -260,30 +263,39 @@ impl JsonTree {
         });
     }
 
-    /// Content blocks and their texts, as much as is read at a glance.
-    fn unfold_first(&mut self) {
+    /// Content blocks and their texts, as much as is read at a glance. `false`: something that may be
+    /// worth it is still being indexed.
+    fn unfold_first(&mut self) -> bool {
         let mut rows = self.rows();
         if rows > FIRST_ROWS {
-            return;
+            return true;
         }
+        let mut complete = true;
         let doc = self.doc.clone();
         self.unfold_level(vec![Vec::new()], &mut |path, child| {
-            let size = child.value.len();
-            let takes = path.len() <= FIRST_DEPTH
-                && rows < FIRST_ROWS
-                && match child.kind {
-                    Kind::String => size <= FIRST_TEXT && path.len() > 1 && has_inside(&doc, child),
-                    Kind::Object | Kind::Array => {
-                        let list = doc.children(&child.value).ready();
-                        list.is_some_and(|list| list.len() <= FIRST_MEMBERS)
-                    }
-                    _ => false,
-                };
+            if path.len() > FIRST_DEPTH || rows >= FIRST_ROWS {
+                return false;
+            }
+            let wanted = match child.kind {
+                Kind::String if path.len() == 1 => Lazy::Ready(false),
+                Kind::String if child.value.len() > FIRST_TEXT && rows > FIRST_ALONE => {
+                    Lazy::Ready(false)
+                }
+                Kind::String => has_inside(&doc, child),
+                Kind::Object | Kind::Array => match doc.children(&child.value) {
+                    Lazy::Ready(list) => Lazy::Ready(list.len() <= FIRST_MEMBERS),
+                    Lazy::Pending => Lazy::Pending,
+                },
+                Kind::Number | Kind::Bool | Kind::Null => Lazy::Ready(false),
+            };
+            complete &= matches!(wanted, Lazy::Ready(_));
+            let takes = matches!(wanted, Lazy::Ready(true));
             if takes {
                 rows += 4;
             }
             takes
         });
+        complete
     }
 
     /// Unfolds those members of the nodes at `paths` that `wants` takes, then theirs, and so on.
@@ -348,8 +360,13 @@ impl JsonTree {
 }
 
 /// Whether a string is worth unfolding: several lines, or JSON.
-fn has_inside(doc: &Arc<Document>, child: &Child) -> bool {
+fn has_inside(doc: &Arc<Document>, child: &Child) -> Lazy<bool> {
     let start = doc.excerpt(&child.value, FIRST_TEXT);
-    let several = start.trim_end().contains('\n');
-    several || matches!(doc.embedded(&child.value), Lazy::Ready(Some(_)))
+    if start.trim_end().contains('\n') {
+        return Lazy::Ready(true);
+    }
+    match doc.embedded(&child.value) {
+        Lazy::Ready(inner) => Lazy::Ready(inner.is_some()),
+        Lazy::Pending => Lazy::Pending,
+    }
 }

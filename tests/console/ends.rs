@@ -1,0 +1,111 @@
+//! Every way out: asked for, by key, by signal, twice; the terminal is as before and no process is left.
+
+use std::time::Duration;
+
+use nix::sys::signal::Signal;
+
+use crate::common::{DEADLINE, processes};
+use crate::desk::{Script, demo, open_form, quit, quit_clean};
+
+#[test]
+fn q_asks_and_y_quits() {
+    let pty = demo();
+    pty.type_text("q");
+    pty.wait_for("1 running instance will be stopped", DEADLINE);
+    pty.key("Escape");
+    pty.wait_gone("Quit envdeck?", DEADLINE);
+    quit_clean(&pty);
+}
+
+#[test]
+fn escape_never_quits() {
+    let pty = demo();
+    for pane in 1..=9 {
+        pty.type_text(&pane.to_string());
+        for _ in 0..3 {
+            pty.key("Escape");
+        }
+    }
+    pty.type_text("?");
+    pty.wait_for("everywhere", DEADLINE);
+    for _ in 0..3 {
+        pty.key("Escape");
+    }
+    pty.wait_gone("everywhere", DEADLINE);
+    quit_clean(&pty);
+}
+
+#[test]
+fn ctrl_c_twice_quits() {
+    let pty = demo();
+    pty.key("Ctrl+C");
+    pty.wait_for("ctrl+c again quits", DEADLINE);
+    pty.key("Ctrl+C");
+    pty.assert_clean_exit(0);
+}
+
+#[test]
+fn ctrl_c_cancels_a_running_call_and_does_not_quit() {
+    let pty = demo();
+    open_form(&pty, "countdown");
+    pty.key("Ctrl+S");
+    pty.wait_for("1 running", DEADLINE);
+    pty.key("Ctrl+C");
+    pty.wait_for("cancelling", DEADLINE);
+    pty.wait_for("countdown  cancelled", DEADLINE);
+    pty.wait_gone("1 running", DEADLINE);
+    pty.key("Escape");
+    quit_clean(&pty);
+}
+
+#[test]
+fn signals_end_it_with_its_server() {
+    for signal in [Signal::SIGTERM, Signal::SIGHUP, Signal::SIGINT] {
+        let script = Script::polite();
+        let (pty, server) = script.open();
+        pty.signal(signal);
+        pty.assert_clean_exit(0);
+        processes::assert_gone(&[server], DEADLINE);
+    }
+}
+
+#[test]
+fn a_call_in_flight_does_not_hold_up_the_end() {
+    let pty = demo();
+    open_form(&pty, "hang");
+    pty.key("Ctrl+S");
+    pty.wait_for("1 running", DEADLINE);
+    pty.key("Escape");
+    pty.type_text("q");
+    pty.wait_for("1 running call will be cancelled", DEADLINE);
+    pty.type_text("y");
+    pty.assert_clean_exit(0);
+}
+
+#[test]
+fn a_stubborn_server_is_killed_when_its_grace_is_over() {
+    let script = Script::stubborn();
+    let (pty, server) = script.open();
+    quit(&pty);
+    pty.assert_clean_exit(0);
+    processes::assert_gone(&[server], DEADLINE);
+}
+
+#[test]
+fn a_second_signal_insists() {
+    let script = Script::stubborn();
+    let (pty, server) = script.open();
+    pty.signal(Signal::SIGTERM);
+    // The screen is given back first; from then on a signal insists.
+    pty.wait_for("stopped 0 of 1 instances", DEADLINE);
+    let started = std::time::Instant::now();
+    pty.signal(Signal::SIGTERM);
+    pty.assert_clean_exit(0);
+    // Well below the grace of 5 s that a server has by default.
+    assert!(
+        started.elapsed() < Duration::from_secs(4),
+        "{:?}",
+        started.elapsed()
+    );
+    processes::assert_gone(&[server], DEADLINE);
+}
