@@ -20,13 +20,21 @@ const STATELESS: &str = "2026-07-28";
 const META: &str = "io.modelcontextprotocol";
 
 /// Agrees with the server on a revision, within `limit`.
-pub(super) async fn shake_hands(link: &Arc<Link>, limit: Duration) -> Result<ServerInfo, Failure> {
-    let done = timeout(limit, negotiate(link)).await;
+pub(super) async fn shake_hands(
+    link: &Arc<Link>,
+    limit: Duration,
+    discover_first: bool,
+) -> Result<ServerInfo, Failure> {
+    let (what, done) = if discover_first {
+        ("server/discover", timeout(limit, discover(link)).await)
+    } else {
+        ("initialize", timeout(limit, negotiate(link)).await)
+    };
     let cause = match done {
         Ok(Ok(info)) => return Ok(info),
         Ok(Err(cause)) => cause,
         Err(_) => Cause::Deadline {
-            what: "initialize".into(),
+            what: what.into(),
             after: limit,
         },
     };
@@ -58,13 +66,13 @@ async fn negotiate(link: &Arc<Link>) -> Result<ServerInfo, Cause> {
                 return accept(link, &initialize(link, version).await?).await;
             }
             discover(link).await.map_err(|cause| match cause {
+                Cause::Rpc { .. } if !offered.is_empty() => version_conflict(&offered.join(", ")),
                 // It knows neither, or ended: why it refused the first is the reason.
-                Cause::Rpc { .. } | Cause::Closed if offered.is_empty() => Cause::Rpc {
+                Cause::Rpc { .. } | Cause::Closed | Cause::Source { .. } => Cause::Rpc {
                     code,
                     message,
                     data,
                 },
-                Cause::Rpc { .. } => version_conflict(&offered.join(", ")),
                 other => other,
             })
         }

@@ -50,6 +50,8 @@ pub struct Connect {
     pub max_message: usize,
     /// For the handshake.
     pub timeout: Duration,
+    /// Asks with `server/discover` and never says `initialize`: for a server that ends when it hears that.
+    pub discover_first: bool,
     /// Gets the server's news; never blocks.
     pub news: Box<dyn Fn(ServerNews) + Send + Sync>,
 }
@@ -95,9 +97,9 @@ pub struct ToolClient {
 impl ToolClient {
     /// Connects and shakes hands.
     pub async fn connect(endpoint: Endpoint, how: Connect) -> Result<Self, Failure> {
-        let timeout = how.timeout;
+        let (timeout, discover_first) = (how.timeout, how.discover_first);
         let connection = Connection::open(endpoint, how);
-        let server = handshake::shake_hands(&connection.link, timeout).await?;
+        let server = handshake::shake_hands(&connection.link, timeout, discover_first).await?;
         if server.era == Era::Stateless && server.capabilities.iter().any(|name| **name == *"tools")
         {
             connection.listen().await;

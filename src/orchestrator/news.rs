@@ -41,9 +41,9 @@ impl News {
     }
 
     /// For the connection: takes news and returns at once.
-    pub fn listener(&self) -> Box<dyn Fn(ServerNews) + Send + Sync> {
+    pub fn listener(&self) -> impl Fn(ServerNews) + Clone + Send + Sync + 'static {
         let board = self.board.clone();
-        Box::new(move |news| {
+        move |news| {
             match news {
                 ServerNews::StdoutNoise(lines) => {
                     board.noise.fetch_add(lines, Ordering::Relaxed);
@@ -51,7 +51,7 @@ impl News {
                 ServerNews::ToolsChanged => board.tools_changed.store(true, Ordering::Relaxed),
             }
             board.posted.notify_one();
-        })
+        }
     }
 
     /// The next news, gathered. Cancel-safe.

@@ -1,6 +1,7 @@
 //! Bringing one instance up: start, initialize, list tools, check; all within its start time-out.
 
 use std::future::Future;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,11 +10,13 @@ use tokio::time::{Instant, timeout, timeout_at};
 
 use super::calls;
 use super::core::Seat;
-use crate::drivers::{Endpoint, Order, Running};
+use super::stop::take_down;
+use crate::drivers::{Order, Running};
 use crate::mcp::{Connect, ServerNews, ToolClient};
 use crate::model::{
     Caller, Cause, Exit, Failure, Happening, Outcome, Stage, StartupCheck, ToolCall, ToolSpec,
 };
+use crate::stores::logs::Source;
 
 /// How long a lost connection waits for the exit that explains it.
 pub(super) const EXIT_WAIT: Duration = Duration::from_secs(1);
@@ -26,43 +29,70 @@ const METHOD_NOT_FOUND: i64 = -32601;
 pub(super) async fn bring_up(
     seat: &Arc<Seat>,
     slot: &mut Option<Box<dyn Running>>,
-    news: Box<dyn Fn(ServerNews) + Send + Sync>,
+    news: impl Fn(ServerNews) + Clone + Send + Sync + 'static,
     deadline: Instant,
 ) -> Result<ToolClient, Failure> {
     let limit = Limit {
         deadline,
         whole: seat.backend.start_timeout,
     };
+    let mut running = launch(seat, slot, &limit).await?;
+    let client = match connect(seat, running, Box::new(news.clone()), &limit, false).await {
+        Err(refusal) if has_refused_and_ended(&refusal, running).await => {
+            let text = "it refused initialize and ended: started again, for server/discover";
+            seat.log.line(Source::Envdeck, text);
+            take_down(seat.clone(), None, slot.take()).await?;
+            running = launch(seat, slot, &limit).await?;
+            let again = connect(seat, running, Box::new(news), &limit, true).await;
+            again.map_err(|again| rather(refusal, again))?
+        }
+        connected => connected?,
+    };
+    let server = client.server().clone();
+    seat.report(Happening::Initialized {
+        instance: seat.id.clone(),
+        server,
+    })
+    .await;
+    unless_it_exits(running, Stage::Prepare, prepare(seat, &client, &limit)).await?;
+    Ok(client)
+}
+
+async fn launch<'a>(
+    seat: &Seat,
+    slot: &'a mut Option<Box<dyn Running>>,
+    limit: &Limit,
+) -> Result<&'a mut dyn Running, Failure> {
     let driver = seat.core.drivers.driver(&seat.backend.mode)?;
-    seat.step("start", Some(deadline)).await;
+    seat.step("start", Some(limit.deadline)).await;
     let order = Order {
         backend: seat.backend.clone(),
         instance: seat.id.clone(),
         run: seat.core.run.clone(),
         log: seat.log.clone(),
     };
-    let running = slot.insert(
-        limit
-            .hold("start", Stage::Start, driver.start(order))
-            .await?,
-    );
+    let started = limit.hold("start", Stage::Start, driver.start(order));
+    let running = slot.insert(started.await?).as_mut();
     let facts = running.facts().into();
     seat.report(Happening::Described {
         instance: seat.id.clone(),
         facts,
     })
     .await;
+    Ok(running)
+}
 
-    let endpoint = running.endpoint();
-    let client = connect(seat, endpoint, news, &limit);
-    let client = unless_it_exits(running.as_mut(), Stage::Start, client).await?;
-    unless_it_exits(
-        running.as_mut(),
-        Stage::Prepare,
-        prepare(seat, &client, &limit),
-    )
-    .await?;
-    Ok(client)
+/// Whether it may speak the revision without `initialize` and, as some do, ended on hearing it.
+async fn has_refused_and_ended(failure: &Failure, running: &mut dyn Running) -> bool {
+    matches!(failure.cause, Cause::Rpc { .. }) && timeout(EXIT_WAIT, running.wait()).await.is_ok()
+}
+
+/// Of two failed handshakes, the one that says more: the first gave a reason in words.
+fn rather(refusal: Failure, again: Failure) -> Failure {
+    match again.cause {
+        Cause::Rpc { .. } | Cause::Exited(_) | Cause::Closed | Cause::Source { .. } => refusal,
+        _ => again,
+    }
 }
 
 /// The time a start has, from its own beginning.
@@ -94,31 +124,22 @@ impl Limit {
 
 async fn connect(
     seat: &Seat,
-    endpoint: Endpoint,
+    running: &mut dyn Running,
     news: Box<dyn Fn(ServerNews) + Send + Sync>,
     limit: &Limit,
+    discover_first: bool,
 ) -> Result<ToolClient, Failure> {
     seat.step("initialize", Some(limit.deadline)).await;
     let how = Connect {
         log: seat.log.clone(),
         max_message: seat.core.config.limits.max_message,
         timeout: limit.left(),
+        discover_first,
         news,
     };
-    let client = limit
-        .hold(
-            "initialize",
-            Stage::Initialize,
-            ToolClient::connect(endpoint, how),
-        )
-        .await?;
-    let server = client.server().clone();
-    seat.report(Happening::Initialized {
-        instance: seat.id.clone(),
-        server,
-    })
-    .await;
-    Ok(client)
+    let connect = ToolClient::connect(running.endpoint(), how);
+    let connect = limit.hold("initialize", Stage::Initialize, connect);
+    unless_it_exits(running, Stage::Start, connect).await
 }
 
 async fn prepare(seat: &Arc<Seat>, client: &ToolClient, limit: &Limit) -> Result<(), Failure> {
@@ -220,23 +241,31 @@ fn no_such_tool(tool: &str, tools: &[Arc<ToolSpec>]) -> Failure {
     }
 }
 
-/// Does `work` unless the instance ends first; a lost connection is explained by the exit behind it.
+/// Does `work` unless the instance ends first; a lost connection is explained by the exit behind it, unless the
+/// instance has told the reason itself.
 async fn unless_it_exits<T>(
     running: &mut dyn Running,
     stage: Stage,
     work: impl Future<Output = Result<T, Failure>>,
 ) -> Result<T, Failure> {
     let mut exit = running.wait();
+    let mut work = pin!(work);
     tokio::select! {
         biased;
-        result = work => match result {
+        result = &mut work => match result {
             Err(failure) if may_hide_an_exit(&failure.cause) => {
                 let known = timeout(EXIT_WAIT, &mut exit).await;
                 Err(known.map_or(failure, |exit| exited(stage, exit)))
             }
             other => other,
         },
-        exit = &mut exit => Err(exited(stage, exit)),
+        exit = &mut exit => {
+            // Its last words may still be in the pipe.
+            match timeout(EXIT_WAIT, work).await {
+                Ok(Err(failure)) if matches!(failure.cause, Cause::Rpc { .. }) => Err(failure),
+                _ => Err(exited(stage, exit)),
+            }
+        }
     }
 }
 

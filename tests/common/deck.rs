@@ -66,8 +66,12 @@ impl Deck {
 
     /// With the drivers of the real program, in a runtime of several threads.
     pub fn real(backends: Vec<Backend>) -> Self {
+        Self::real_limited(backends, Limits::default())
+    }
+
+    pub fn real_limited(backends: Vec<Backend>, limits: Limits) -> Self {
         let drivers = Arc::new(Installed::new());
-        Self::driven(backends, drivers, Arc::default(), Limits::default())
+        Self::driven(backends, drivers, Arc::default(), limits)
     }
 
     fn driven(

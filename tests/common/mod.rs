@@ -4,6 +4,7 @@
 pub mod emulator;
 mod keeper;
 pub mod keys;
+pub mod operator;
 pub mod player;
 pub mod processes;
 pub mod pty;

@@ -21,14 +21,26 @@ pub struct RealServer {
     /// Program and arguments.
     pub command: Vec<String>,
     pub env: Vec<(&'static str, String)>,
-    /// How many tools it lists.
+    /// How many tools it lists at least.
     pub tools: usize,
     pub tool: &'static str,
     pub arguments: Value,
-    /// Stands in the text of the tool's answer.
+    /// Stands in the text of the tool's answer, and nowhere in its arguments.
     pub expect: &'static str,
+    /// Another call, for a form.
+    pub form: FormCall,
     /// Stands in what the server writes to stderr; empty for servers that write nothing.
     pub stderr: &'static str,
+}
+
+/// A call as an operator makes it with the form.
+#[derive(Clone, Debug)]
+pub struct FormCall {
+    pub tool: &'static str,
+    /// As [`super::operator::Operator::fill`] takes them.
+    pub fields: Vec<String>,
+    /// Stands in the answer, and nowhere in the fields.
+    pub expect: &'static str,
 }
 
 /// The installed servers with what their calls need: files, a repository, a page on the loopback interface.
@@ -109,6 +121,8 @@ struct Known {
     tool: &'static str,
     arguments: &'static str,
     expect: &'static str,
+    /// Another call by form: tool, fields, what the answer says.
+    form: (&'static str, &'static [&'static str], &'static str),
     stderr: &'static str,
 }
 
@@ -120,7 +134,8 @@ const KNOWN: [Known; 7] = [
         tools: 13,
         tool: "get-sum",
         arguments: r#"{"a": 19, "b": 23}"#,
-        expect: "42",
+        expect: "19 and 23 is 42",
+        form: ("get-sum", &["20", "21"], "20 and 21 is 41"),
         stderr: "Starting default (STDIO) server",
     },
     Known {
@@ -131,6 +146,7 @@ const KNOWN: [Known; 7] = [
         tool: "read_text_file",
         arguments: r#"{"path": "{data}/hello.txt"}"#,
         expect: HELLO,
+        form: ("list_directory", &["{data}"], "[FILE] hello.txt"),
         stderr: "Secure MCP Filesystem Server running on stdio",
     },
     Known {
@@ -141,6 +157,7 @@ const KNOWN: [Known; 7] = [
         tool: "create_entities",
         arguments: r#"{"entities": [{"name": "envdeck", "entityType": "project", "observations": ["a console"]}]}"#,
         expect: "a console",
+        form: ("read_graph", &[], "relations"),
         stderr: "Knowledge Graph MCP Server running on stdio",
     },
     Known {
@@ -151,6 +168,7 @@ const KNOWN: [Known; 7] = [
         tool: "convert_time",
         arguments: r#"{"source_timezone": "UTC", "time": "12:00", "target_timezone": "Asia/Tokyo"}"#,
         expect: "T21:00:00+09:00",
+        form: ("get_current_time", &["UTC"], "is_dst"),
         stderr: "",
     },
     Known {
@@ -161,6 +179,11 @@ const KNOWN: [Known; 7] = [
         tool: "git_status",
         arguments: r#"{"repo_path": "{data}/repository"}"#,
         expect: "new.txt",
+        form: (
+            "git_add",
+            &["{data}/repository", "+new.txt"],
+            "staged successfully",
+        ),
         stderr: "",
     },
     Known {
@@ -172,6 +195,7 @@ const KNOWN: [Known; 7] = [
         tool: "fetch",
         arguments: r#"{"url": "{url}"}"#,
         expect: HELLO,
+        form: ("fetch", &["{url}", "10"], "start_index of 10"),
         stderr: "",
     },
     Known {
@@ -181,8 +205,13 @@ const KNOWN: [Known; 7] = [
         env: &[("FASTMCP_CHECK_FOR_UPDATES", "off")],
         tools: 4,
         tool: "execute_query",
-        arguments: r#"{"sql": "SELECT 6 * 7 AS answer"}"#,
-        expect: "42",
+        arguments: r#"{"sql": "SELECT 'raw' || '-made' AS answer"}"#,
+        expect: "raw-made",
+        form: (
+            "execute_query",
+            &["SELECT 'form' || '-made' AS answer"],
+            "form-made",
+        ),
         stderr: "Waiting for client connection",
     },
 ];
@@ -204,6 +233,11 @@ impl Known {
             tool: self.tool,
             arguments: serde_json::from_str(&fill(self.arguments)).expect("the table holds JSON"),
             expect: self.expect,
+            form: FormCall {
+                tool: self.form.0,
+                fields: self.form.1.iter().map(|field| fill(field)).collect(),
+                expect: self.form.2,
+            },
             stderr: self.stderr,
         }
     }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use envdeck::model::{Cause, Era, Stage};
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::io::duplex;
 
 use crate::peer::{Desk, MAX_MESSAGE, Peer, connected, initialized};
@@ -70,6 +70,46 @@ async fn a_refused_version_is_tried_again_with_one_the_server_names() {
     assert_eq!(&*client.unwrap().server().protocol, "2024-11-05");
 }
 
+fn discovered() -> Value {
+    json!({
+        "resultType": "complete", "supportedVersions": ["2026-07-28"], "ttlMs": 0,
+        "capabilities": { "tools": {} }, "cacheScope": "private",
+        "_meta": { "io.modelcontextprotocol/serverInfo": { "name": "modern", "version": "2" } }
+    })
+}
+
+#[tokio::test]
+async fn discovering_first_never_says_initialize() {
+    let (ours, theirs) = duplex(4096);
+    let desk = Desk::new();
+    let mut peer = Peer::new(theirs);
+    let (client, ()) = tokio::join!(desk.connect_as(ours, MAX_MESSAGE, true), async {
+        let (id, _) = peer.request("server/discover").await;
+        peer.reply(&id, discovered()).await;
+    });
+    assert_eq!(client.unwrap().server().era, Era::Stateless);
+}
+
+#[tokio::test]
+async fn a_server_that_refuses_initialize_and_ends_fails_with_its_refusal() {
+    let (ours, theirs) = duplex(4096);
+    let desk = Desk::new();
+    let mut peer = Peer::new(theirs);
+    let (client, ()) = tokio::join!(desk.connect(ours, MAX_MESSAGE), async {
+        let (id, _) = peer.request("initialize").await;
+        let data = json!({ "supported": ["2026-07-28"], "requested": "2025-11-25" });
+        let error = json!({ "code": -32022, "message": "unsupported", "data": data });
+        peer.send(json!({ "jsonrpc": "2.0", "id": id, "error": error }))
+            .await;
+        drop(peer);
+    });
+    let failure = client.err().unwrap();
+    assert!(
+        matches!(failure.cause, Cause::Rpc { code: -32022, .. }),
+        "{failure}"
+    );
+}
+
 #[tokio::test]
 async fn a_server_that_refuses_initialize_is_asked_to_be_discovered() {
     let (ours, theirs) = duplex(4096);
@@ -83,12 +123,7 @@ async fn a_server_that_refuses_initialize_is_asked_to_be_discovered() {
             params["_meta"]["io.modelcontextprotocol/protocolVersion"],
             "2026-07-28"
         );
-        let result = json!({
-            "resultType": "complete", "supportedVersions": ["2026-07-28"], "ttlMs": 0,
-            "capabilities": { "tools": {} }, "cacheScope": "private",
-            "_meta": { "io.modelcontextprotocol/serverInfo": { "name": "modern", "version": "2" } }
-        });
-        peer.reply(&id, result).await;
+        peer.reply(&id, discovered()).await;
         let (_, params) = peer.request("subscriptions/listen").await;
         assert_eq!(params["notifications"]["toolsListChanged"], true);
     });

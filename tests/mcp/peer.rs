@@ -139,6 +139,15 @@ impl Desk {
         stream: DuplexStream,
         max_message: usize,
     ) -> Result<ToolClient, Failure> {
+        self.connect_as(stream, max_message, false).await
+    }
+
+    pub async fn connect_as(
+        &self,
+        stream: DuplexStream,
+        max_message: usize,
+        discover_first: bool,
+    ) -> Result<ToolClient, Failure> {
         let (read, write) = split(stream);
         let endpoint = Endpoint::Stdio {
             read: Box::new(read),
@@ -149,6 +158,7 @@ impl Desk {
             log: self.logs.writer(&self.instance),
             max_message,
             timeout: Duration::from_secs(10),
+            discover_first,
             news: Box::new(move |one| news.send(one).unwrap()),
         };
         ToolClient::connect(endpoint, how).await

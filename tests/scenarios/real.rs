@@ -4,7 +4,8 @@ use std::future::pending;
 use std::path::Path;
 
 use envdeck::model::{
-    Backend, Cause, Instance, InstanceId, LocalProcess, Mode, Outcome, Phase, RestartPolicy, Stage,
+    Backend, Cause, Era, Instance, InstanceId, LocalProcess, Mode, Outcome, Phase, RestartPolicy,
+    Stage,
 };
 
 use crate::deck::{Deck, backend, seconds};
@@ -149,4 +150,41 @@ async fn a_process_that_ignores_everything_is_gone_after_the_grace() {
     let failures = deck.close(session).await;
     assert!(failures.is_empty(), "{failures:?}");
     assert!(!pids.iter().any(|pid| is_there(*pid)));
+}
+
+/// Ends when it hears `initialize`, as a server may that knows the revision without it only.
+const MODERN: &str = r#"
+while read -r line; do
+  id=$(printf '%s' "$line" | sed -n 's/.*"id":\([0-9]*\).*/\1/p')
+  case "$line" in
+    *'"initialize"'*) printf '{"jsonrpc":"2.0","id":%s,"error":{"code":-32022,"message":"too old","data":{"supported":["%s"]}}}\n' "$id" "$1"; exit 1 ;;
+    *'"server/discover"'*) printf '{"jsonrpc":"2.0","id":%s,"result":{"supportedVersions":["%s"],"capabilities":{"tools":{}}}}\n' "$id" "$1" ;;
+    *'"tools/list"'*) printf '{"jsonrpc":"2.0","id":%s,"result":{"tools":[{"name":"new","inputSchema":{"type":"object"}}]}}\n' "$id" ;;
+  esac
+done
+"#;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_ends_when_it_hears_initialize_is_reached_all_the_same() {
+    let modern = shell("modern", &["-c", MODERN, "server", "2026-07-28"]);
+    let deck = Deck::real(vec![modern]);
+    let session = deck.open(&[("modern", 1)]).await;
+    let instance = deck.instance(&only(&deck, "modern"));
+    assert_eq!(instance.phase, Phase::Ready, "{:?}", instance.death);
+    assert_eq!(instance.restarts, 0);
+    assert_eq!(instance.server.as_ref().unwrap().era, Era::Stateless);
+    assert_eq!(&*instance.tools.as_ref().unwrap()[0].name, "new");
+    let pid = pid(&instance);
+    assert!(deck.close(session).await.is_empty());
+    assert!(!is_there(pid));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_refuses_and_ends_twice_fails_with_its_reason() {
+    let older = shell("older", &["-c", MODERN, "server", "1999-01-01"]);
+    let deck = Deck::real(vec![older]);
+    deck.open(&[("older", 1)]).await;
+    let card = deck.instance(&only(&deck, "older")).death.clone().unwrap();
+    let text = card.failure.to_string();
+    assert!(text.contains("MCP 1999-01-01, envdeck speaks"), "{text}");
 }

@@ -559,3 +559,13 @@ fn rows(harness: &Harness, count: usize) -> String {
     let rows: Vec<_> = rows.map(|row| row.trim_matches('│').trim_end()).collect();
     rows.join("\n")
 }
+
+#[test]
+fn an_editing_key_with_nothing_to_do_stays_in_its_field() {
+    let two = json!({
+        "properties": { "a": { "type": "string" }, "b": { "type": "string" } }
+    });
+    // On an empty line ctrl+u would else be half a page up: back to the first field.
+    let typed = form(two).press("cx<enter><ctrl+u>y");
+    assert_eq!(sent(typed).as_deref(), Some(r#"{"a":"x","b":"y"}"#));
+}

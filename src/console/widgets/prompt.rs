@@ -5,7 +5,7 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::{Position, Rect};
 use ratatui::style::Style;
 use tui_input::Input;
-use tui_input::backend::crossterm::EventHandler;
+use tui_input::backend::crossterm::to_input_request;
 
 use super::text::{cut, skip, width};
 use crate::stores::lines::clean;
@@ -13,7 +13,7 @@ use crate::stores::lines::clean;
 /// What a key did to the prompt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Typed {
-    /// The text or the cursor changed.
+    /// It was for the prompt: the text or the cursor may have changed.
     Changed,
     /// Enter.
     Submitted,
@@ -40,13 +40,19 @@ impl Prompt {
         self.input.value()
     }
 
+    /// A key of the prompt is one even where it has nothing to do, as ctrl+u on an empty line: it must not
+    /// act as a command of the pane.
     pub fn on_key(&mut self, key: KeyEvent) -> Typed {
-        match key.code {
-            KeyCode::Enter => Typed::Submitted,
-            KeyCode::Esc => Typed::Cancelled,
-            _ if self.input.handle_event(&Event::Key(key)).is_some() => Typed::Changed,
-            _ => Typed::Ignored,
-        }
+        let request = match key.code {
+            KeyCode::Enter => return Typed::Submitted,
+            KeyCode::Esc => return Typed::Cancelled,
+            _ => to_input_request(&Event::Key(key)),
+        };
+        let Some(request) = request else {
+            return Typed::Ignored;
+        };
+        self.input.handle(request);
+        Typed::Changed
     }
 
     /// Pasted text goes in at the cursor; line breaks become spaces.
