@@ -1,4 +1,4 @@
-//! What can be told of a message that is too long to keep: whether it is an answer, and to what.
+//! What can be told of a message that cannot be read, or is too long to keep: whether it is an answer, and to what.
 
 use std::cell::Cell;
 use std::fmt;
@@ -31,11 +31,22 @@ pub(super) fn cut_message(head: &[u8], tail: &[u8]) -> Cut {
     Cut::Reply(seen.id.get().or_else(|| id_in_tail(tail)))
 }
 
+/// The request that an answer with broken JSON belongs to, such as one that holds `NaN`.
+pub(super) fn broken_reply(line: &[u8]) -> Option<u64> {
+    let seen = Seen::default();
+    let _ = serde_json::Deserializer::from_slice(line).deserialize_map(&seen);
+    if !seen.jsonrpc.get() || seen.method.get() {
+        return None;
+    }
+    seen.id.get().or_else(|| id_in_tail(line))
+}
+
 /// The keys of a message as far as it was read.
 #[derive(Default)]
 struct Seen {
     id: Cell<Option<u64>>,
     method: Cell<bool>,
+    jsonrpc: Cell<bool>,
 }
 
 impl<'de> Visitor<'de> for &Seen {
@@ -53,8 +64,10 @@ impl<'de> Visitor<'de> for &Seen {
                     self.method.set(true);
                     map.next_value::<IgnoredAny>()?;
                 }
-                _ => {
-                    map.next_value::<IgnoredAny>()?;
+                other => {
+                    let value = map.next_value::<IgnoredAny>();
+                    self.jsonrpc.set(self.jsonrpc.get() || other == "jsonrpc");
+                    value?;
                 }
             }
         }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 use tokio::io::AsyncRead;
 
@@ -129,7 +130,22 @@ impl Link {
                 return noted;
             }
         }
+        self.fail_unreadable(&line);
         self.noise(&line)
+    }
+
+    /// An answer that is not JSON is no answer, but its caller need not wait for the deadline.
+    fn fail_unreadable(&self, line: &[u8]) {
+        let Some(id) = cut::broken_reply(line) else {
+            return;
+        };
+        let reason = serde_json::from_slice::<IgnoredAny>(line).err();
+        let reason = reason.map_or_else(|| "not JSON-RPC".to_owned(), |error| error.to_string());
+        // If nobody waits for it, the log has it.
+        let _ = self.resolve(
+            id,
+            Err(Cause::Other(format!("unreadable answer: {reason}"))),
+        );
     }
 
     /// `None` if the line is not JSON-RPC.

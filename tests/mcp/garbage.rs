@@ -189,3 +189,20 @@ async fn a_changed_tool_list_is_news() {
         .await;
     assert!(matches!(desk.news().await, ServerNews::ToolsChanged));
 }
+
+#[tokio::test]
+async fn an_answer_that_is_not_json_fails_its_call_at_once() {
+    for line in [
+        r#"{"jsonrpc":"2.0","id":ID,"result":{"content":[],"structuredContent":{"mean":NaN}}}"#,
+        r#"{"jsonrpc":"2.0","result":{"content":[Infinity]},"id":ID}"#,
+        r#"{"jsonrpc":"2.0","id":ID,"result":{"conte"#,
+    ] {
+        let (client, mut peer, desk) = connected().await;
+        let call = RunningCall::start(&client, "statistics", "{}");
+        let (id, _) = peer.request("tools/call").await;
+        peer.raw(line.replace("ID", &id.to_string()) + "\n").await;
+        let failure = call.failure().await.to_string();
+        assert!(failure.contains("unreadable answer: "), "{failure}");
+        assert_eq!(desk.log(Source::Stdout).len(), 1);
+    }
+}

@@ -1,8 +1,170 @@
 //! The same tools as an operator meets them: on the screen of a real terminal.
 
-use crate::host::console;
+use std::fs;
+use std::time::{Duration, Instant};
+
+use crate::common::DEADLINE;
+use crate::common::operator::Operator;
+use crate::common::pty::regex;
+use crate::host::{SCRIPT, console};
+
+/// For what a debug build does with a hundred megabytes on a busy machine.
+const LONG: Duration = Duration::from_secs(60);
+/// From a key to the screen, median, while something huge goes on: the release build is measured elsewhere.
+const PROMPT: Duration = Duration::from_millis(250);
+
+/// The most memory the program has had, bytes: proc(5), `VmHWM`.
+fn peak(console: &Operator) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{}/status", console.pty.pid())).unwrap();
+    let line = status.lines().find(|line| line.starts_with("VmHWM:"));
+    let kibibytes = line.unwrap().split_whitespace().nth(1).unwrap();
+    kibibytes.parse::<u64>().unwrap() << 10
+}
+
+#[track_caller]
+fn assert_prompt(console: &Operator, presses: usize) {
+    let times = console.reaction_times(presses);
+    println!("key to screen: {times:?}");
+    assert!(times[times.len() / 2] < PROMPT, "{times:?}");
+    assert!(times[times.len() - 1] < 4 * PROMPT, "{times:?}");
+}
 
 #[test]
-fn smoke() {
-    console(&[]).quit();
+fn progress_is_drawn_and_a_cancel_tells_who_obeys() {
+    let console = console(&[]);
+    for (tool, truth) in [
+        ("slow", "the server fell silent"),
+        ("stubborn", "the server ignored the cancellation"),
+    ] {
+        console.choose(tool);
+        console.fill(&["6"]);
+        console.pty.key("Ctrl+S");
+        console
+            .pty
+            .wait_for(regex(r"█.* [1-9]\d?%  step \d+ of 60"), DEADLINE);
+        console.pty.key("Ctrl+C");
+        console.wait_end(tool, "cancelled", DEADLINE);
+        console.pty.wait_for(truth, DEADLINE);
+    }
+    console.quit();
+}
+
+#[test]
+fn stray_prints_new_tools_pictures_and_floods_are_told() {
+    let console = console(&[]);
+    console.choose("garbage");
+    console.send("garbage", "ok");
+    console
+        .pty
+        .wait_for("the server writes to stdout", DEADLINE);
+    console
+        .pty
+        .wait_for("stdout! a stray print, not JSON-RPC", DEADLINE);
+
+    console.choose("list_changed");
+    console.send("list_changed", "ok");
+    console.choose("new_0");
+
+    console.choose("image");
+    console.send("image", "ok");
+    console.pty.wait_for("image/png", DEADLINE);
+
+    console.choose("deep");
+    console.send("deep", "ok");
+    console.pty.wait_for("structuredContent", DEADLINE);
+
+    console.choose("stderr_flood");
+    console.send("stderr_flood", "ok");
+    console.pty.wait_for("flood line 00099999", DEADLINE);
+    console.quit();
+}
+
+#[test]
+fn a_hung_call_ends_at_the_deadline_of_the_configuration() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("nasty.yaml");
+    let backend =
+        "backend_name_ref: nasty\n    orchestration_mode: local_process\n    command: python3";
+    let text = format!("backends:\n  - {backend}\n    args: [{SCRIPT:?}]\n    call_timeout: 1s\n");
+    fs::write(&file, text).unwrap();
+    let console = Operator::run(&["--config", file.to_str().unwrap()], &[]);
+    console.pty.wait_for("no sessions yet", DEADLINE);
+    console.pty.key("n");
+    console.pty.wait_for("New session", DEADLINE);
+    console.pty.key("Ctrl+S");
+    console.pty.wait_for("● ready", DEADLINE);
+    console.choose("hang");
+    console.send("hang", "failed");
+    console
+        .pty
+        .wait_for("no answer to tools/call within 1s", DEADLINE);
+    console.quit();
+}
+
+#[test]
+fn a_result_of_a_hundred_megabytes_opens_without_a_stall() {
+    let console = console(&[]);
+    console.choose("huge");
+    console.fill(&["100"]);
+    let began = Instant::now();
+    console.pty.key("Ctrl+S");
+    assert_prompt(&console, 40);
+    console.wait_end("huge", "ok", LONG);
+    console.pty.key("Escape");
+    console.pty.key("5");
+    console.pty.wait_for(regex(r"rows: \[1,?000,?000\]"), LONG);
+    println!(
+        "visible after {:?}, peak {} MB",
+        began.elapsed(),
+        peak(&console) >> 20
+    );
+    assert_prompt(&console, 20);
+    console.quit();
+}
+
+#[test]
+fn a_flood_of_lines_never_holds_up_a_key() {
+    let console = console(&[]);
+    console.choose("pour");
+    console.fill(&["100000", "10"]);
+    console.pty.key("Ctrl+S");
+    console.pty.wait_for("pour line", DEADLINE);
+    assert_prompt(&console, 40);
+    let early = peak(&console);
+    console.wait_end("pour", "ok", LONG);
+    let grown = peak(&console).saturating_sub(early);
+    println!(
+        "peak {} MB, grown by {} kB",
+        peak(&console) >> 20,
+        grown >> 10
+    );
+    assert!(grown < 16 << 20, "{grown} bytes");
+    console.pty.wait_for("pour line 00999999", DEADLINE);
+    console.quit();
+}
+
+#[test]
+fn a_line_without_end_takes_no_memory() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("nasty.yaml");
+    let backend =
+        "backend_name_ref: nasty\n    orchestration_mode: local_process\n    command: python3";
+    let limits = "limits:\n  max_message: 16MiB\n";
+    let text = format!("{limits}backends:\n  - {backend}\n    args: [{SCRIPT:?}]\n");
+    fs::write(&file, text).unwrap();
+    let console = Operator::run(&["--config", file.to_str().unwrap()], &[]);
+    console.pty.wait_for("no sessions yet", DEADLINE);
+    console.pty.key("n");
+    console.pty.wait_for("New session", DEADLINE);
+    console.pty.key("Ctrl+S");
+    console.pty.wait_for("● ready", DEADLINE);
+    let before = peak(&console);
+    console.choose("endless");
+    console.fill(&["300"]);
+    console.send_within("endless", "ok", LONG);
+    let grown = peak(&console) - before;
+    println!("300 MB line: peak grown by {} kB", grown >> 10);
+    // Twice the limit: a buffer may double to take the last byte of it.
+    assert!(grown < 40 << 20, "{grown} bytes");
+    console.quit();
 }

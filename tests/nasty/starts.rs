@@ -26,25 +26,6 @@ fn death_card(command: &[&str], cause: &str) -> String {
 }
 
 #[test]
-fn whoever_exits_at_once_is_shown_with_status_and_last_lines() {
-    let screen = death_card(
-        &["python3", SCRIPT, "--start", "exit"],
-        "exited with status 1",
-    );
-    assert!(screen.contains("no licence file"), "{screen}");
-    assert!(
-        screen.contains("set NASTY_LICENCE and try again"),
-        "{screen}"
-    );
-}
-
-#[test]
-fn a_command_that_is_not_there_is_named() {
-    let screen = death_card(&["pythom3", SCRIPT], "command not found: pythom3");
-    assert!(screen.contains("python3"), "{screen}");
-}
-
-#[test]
 fn half_a_first_message_and_the_end_are_shown() {
     let screen = death_card(
         &["python3", SCRIPT, "--start", "half"],

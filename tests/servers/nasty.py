@@ -102,6 +102,28 @@ def rows(megabytes):
     ]
 
 
+def huge(number, megabytes):
+    """The same as structured content, written as it is made: nobody should have to wait for the test's server."""
+    count = int(megabytes * 10_000)
+    with output:
+        sys.stdout.write('{"jsonrpc": "2.0", "id": %s, "result": {"content": [], "structuredContent": {"rows": [' % number)
+        for start in range(0, count, 10_000):
+            block = ['{"id": %d, "name": "row %08d", "pad": "%s"}' % (row, row, "x" * 54) for row in range(start, start + 10_000)]
+            sys.stdout.write((", " if start else "") + ", ".join(block))
+        sys.stdout.write("]}}}\n")
+        sys.stdout.flush()
+
+
+def endless(megabytes):
+    """One line of so many megabytes that is no message."""
+    with output:
+        for _ in range(int(megabytes)):
+            sys.stdout.write("y" * 1_000_000)
+        sys.stdout.write("\n")
+        sys.stdout.flush()
+    return text("written")
+
+
 def slow(number, meta, seconds, obeys):
     stop = cancelled.setdefault(number, threading.Event())
     steps = max(1, int(seconds * 10))
@@ -131,8 +153,8 @@ def pour(rate, seconds):
     began, lines = time.monotonic(), 0
     while lines < rate * seconds:
         due = int(min(seconds, time.monotonic() - began + 0.1) * rate)
-        flood_block = "".join(f"pour line {line:08d}\n" for line in range(lines, due))
-        sys.stderr.write(flood_block)
+        block = "".join(f"pour line {line:08d}\n" for line in range(lines, due))
+        sys.stderr.write(block)
         sys.stderr.flush()
         lines = max(lines, due)
         time.sleep(0.1)
@@ -191,6 +213,8 @@ TOOLS = {
         {"mb": NUMBER},
         lambda i, a, m: text("see structuredContent", structuredContent={"rows": rows(a.get("mb", 10))}),
     ),
+    "huge": ({"mb": NUMBER}, lambda i, a, m: huge(i, a.get("mb", 100))),
+    "endless": ({"mb": NUMBER}, lambda i, a, m: endless(a.get("mb", 300))),
     "big_lines": (
         {"lines": NUMBER},
         lambda i, a, m: text("\n".join(f"line {line:07d}" for line in range(a.get("lines", 100_000)))),
