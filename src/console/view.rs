@@ -191,12 +191,16 @@ impl Model {
             Role::Title
         };
         let room = slot.area.width.saturating_sub(2);
-        buf.set_line(
-            slot.area.x + 1,
-            slot.area.y,
-            &self.slot_title(slot, cx, role),
-            room,
-        );
+        let title = self.slot_title(slot, cx, role);
+        let place = Rect {
+            x: slot.area.x + 1,
+            width: u16::try_from(title.width()).unwrap_or(u16::MAX).min(room),
+            height: 1,
+            ..slot.area
+        };
+        // Else the bold of a focused neighbour's border would shine through.
+        Clear.render(place, buf);
+        buf.set_line(place.x, place.y, &title, room);
     }
 
     fn has_focus(&self, slot: &Slot) -> bool {
@@ -237,7 +241,8 @@ impl Model {
         };
         let mut spans = Vec::new();
         if self.pending.is_empty() {
-            let always: &[Action] = if self.modals.is_empty() {
+            let typing = self.modals.is_empty() && self.panes[self.focus() as usize].is_editing();
+            let always: &[Action] = if self.modals.is_empty() && !typing {
                 &[
                     Action::NewSession,
                     Action::CommandLine,
@@ -248,7 +253,12 @@ impl Model {
                 &[Action::Back]
             };
             for action in actions.iter().chain(always) {
-                if let Some(key) = cx.keymap.key_for(context, *action) {
+                let key = if typing {
+                    cx.keymap.key_while_typing(context, *action)
+                } else {
+                    cx.keymap.key_for(context, *action)
+                };
+                if let Some(key) = key {
                     spans.push(Span::styled(format!(" {key} "), cx.theme.style(Role::Key)));
                     spans.push(Span::styled(
                         format!("{} ", action.hint()),

@@ -510,7 +510,7 @@ fn tools_show_marks_filter_and_description() {
     │                                                                              │
     │                                                                              │
     └──────────────────────────────────────────────────────────────────────────────┘
-     c call  / search  ctrl+r list again  y copy  Y copy all  n new session
+     c call  / search  ctrl+r list again  y copy  Y copy all  : command  ? help
     "#);
     let harness = harness.press("/re");
     insta::assert_snapshot!(rows(&harness, 5), @r#"
@@ -558,4 +558,23 @@ fn rows(harness: &Harness, count: usize) -> String {
     let rows = screen.lines().skip(2).take(count);
     let rows: Vec<_> = rows.map(|row| row.trim_matches('│').trim_end()).collect();
     rows.join("\n")
+}
+
+#[test]
+fn while_a_field_is_typed_the_hints_name_no_key_that_would_be_typed() {
+    let form = with_tools(
+        140,
+        24,
+        vec![tool(
+            "echo",
+            json!({"type": "object", "properties": {"text": {"type": "string"}}}),
+        )],
+    );
+    let hints = |harness: &Harness| harness.screen().lines().last().unwrap().to_owned();
+    let form = form.press("4");
+    assert!(hints(&form).contains("? help"), "{}", hints(&form));
+    let typing = form.press("<enter>");
+    assert!(hints(&typing).contains("ctrl+s send"), "{}", hints(&typing));
+    assert!(hints(&typing).contains("esc back"), "{}", hints(&typing));
+    assert!(!hints(&typing).contains("? help"), "{}", hints(&typing));
 }
