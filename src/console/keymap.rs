@@ -43,6 +43,13 @@ pub struct Press {
     modifiers: KeyModifiers,
 }
 
+impl Press {
+    /// Whether a text field takes it as text.
+    fn is_typed(self) -> bool {
+        matches!(self.code, KeyCode::Char(_)) && self.modifiers.is_empty()
+    }
+}
+
 impl From<KeyEvent> for Press {
     fn from(key: KeyEvent) -> Self {
         let mut modifiers =
@@ -388,29 +395,60 @@ impl Keymap {
         }
     }
 
-    /// The key that hints show for an action: the context's own, else the global one.
+    /// The key that hints show for an action: the context's own, else the global one if the context does
+    /// not give that key another meaning.
     pub fn key_for(&self, context: Context, action: Action) -> Option<String> {
-        [context, Context::Global].iter().find_map(|context| {
-            let bindings = self.bindings.get(context)?;
-            bindings
-                .iter()
-                .find(|(_, bound)| *bound == action)
-                .map(|(chord, _)| chord_text(chord))
+        self.key_where(context, action, |_| true)
+    }
+
+    /// Like [`Keymap::key_for`] while text is being typed: keys that would be typed are none.
+    pub fn key_while_typing(&self, context: Context, action: Action) -> Option<String> {
+        self.key_where(context, action, |chord| !chord[0].is_typed())
+    }
+
+    fn key_where(
+        &self,
+        context: Context,
+        action: Action,
+        fits: impl Fn(&[Press]) -> bool,
+    ) -> Option<String> {
+        let own = self.bindings.get(&context).into_iter().flatten();
+        let mut all = own.chain(self.fallback(context));
+        all.find(|(chord, bound)| *bound == action && fits(chord))
+            .map(|(chord, _)| chord_text(chord))
+    }
+
+    /// The global bindings that `context` does not hide.
+    fn fallback(&self, context: Context) -> impl Iterator<Item = &(Chord, Action)> {
+        let global = self.bindings.get(&Context::Global).into_iter().flatten();
+        global.filter(move |(chord, _)| {
+            context == Context::Global
+                || (1..=chord.len())
+                    .all(|keys| self.lookup(context, &chord[..keys]) == Lookup::Nothing)
         })
     }
 
     /// Every binding of a context, in order, with all chords of an action together.
     pub fn table(&self, context: Context) -> Vec<(Action, Vec<String>)> {
-        let mut rows: Vec<(Action, Vec<String>)> = Vec::new();
-        for (chord, action) in self.bindings.get(&context).into_iter().flatten() {
-            let text = chord_text(chord);
-            match rows.iter_mut().find(|(seen, _)| seen == action) {
-                Some((_, chords)) => chords.push(text),
-                None => rows.push((*action, vec![text])),
-            }
-        }
-        rows
+        rows(self.bindings.get(&context).into_iter().flatten())
     }
+
+    /// Like [`Keymap::table`] of the global bindings, without what `context` gives another meaning.
+    pub fn fallback_table(&self, context: Context) -> Vec<(Action, Vec<String>)> {
+        rows(self.fallback(context))
+    }
+}
+
+fn rows<'a>(bindings: impl Iterator<Item = &'a (Chord, Action)>) -> Vec<(Action, Vec<String>)> {
+    let mut rows: Vec<(Action, Vec<String>)> = Vec::new();
+    for (chord, action) in bindings {
+        let text = chord_text(chord);
+        match rows.iter_mut().find(|(seen, _)| seen == action) {
+            Some((_, chords)) => chords.push(text),
+            None => rows.push((*action, vec![text])),
+        }
+    }
+    rows
 }
 
 fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> String {
@@ -463,6 +501,33 @@ mod tests {
         assert_eq!(
             keymap.key_for(Context::Dialog, Action::Help).as_deref(),
             Some("f9")
+        );
+    }
+
+    #[test]
+    fn hints_name_no_key_that_means_something_else_there() {
+        let keymap = Keymap::default();
+        let result = Context::Pane(PaneKind::Result);
+        assert_eq!(keymap.key_for(result, Action::NewSession), None);
+        assert_eq!(
+            keymap.key_for(result, Action::SearchNext).as_deref(),
+            Some("n")
+        );
+        let call = Context::Pane(PaneKind::Call);
+        assert_eq!(
+            keymap.key_for(call, Action::NewSession).as_deref(),
+            Some("n")
+        );
+        assert_eq!(keymap.key_while_typing(call, Action::NewSession), None);
+        assert_eq!(
+            keymap.key_while_typing(call, Action::Open).as_deref(),
+            Some("enter")
+        );
+        let everywhere = keymap.fallback_table(result);
+        assert!(
+            everywhere
+                .iter()
+                .all(|(action, _)| *action != Action::NewSession)
         );
     }
 

@@ -185,12 +185,16 @@ impl Model {
             Role::Title
         };
         let room = slot.area.width.saturating_sub(2);
-        buf.set_line(
-            slot.area.x + 1,
-            slot.area.y,
-            &self.slot_title(slot, cx, role),
-            room,
-        );
+        let title = self.slot_title(slot, cx, role);
+        let place = Rect {
+            x: slot.area.x + 1,
+            width: u16::try_from(title.width()).unwrap_or(u16::MAX).min(room),
+            height: 1,
+            ..slot.area
+        };
+        // Else the bold of a focused neighbour's border would shine through.
+        Clear.render(place, buf);
+        buf.set_line(place.x, place.y, &title, room);
     }
 
     fn has_focus(&self, slot: &Slot) -> bool {
@@ -229,8 +233,9 @@ impl Model {
                 self.panes[self.focus() as usize].actions(),
             ),
         };
+        let typing = self.modals.is_empty() && self.panes[self.focus() as usize].is_editing();
         // What helps to find everything else has its room before the pane's own hints.
-        let (more, always): (&[Action], &[Action]) = if self.modals.is_empty() {
+        let (more, always): (&[Action], &[Action]) = if self.modals.is_empty() && !typing {
             (
                 &[Action::NewSession, Action::CommandLine],
                 &[Action::Help, Action::Close],
@@ -238,9 +243,16 @@ impl Model {
         } else {
             (&[], &[Action::Back])
         };
+        let key = |action| {
+            if typing {
+                cx.keymap.key_while_typing(context, action)
+            } else {
+                cx.keymap.key_for(context, action)
+            }
+        };
         let (spans, always) = if self.pending.is_empty() {
             let actions = actions.iter().chain(more);
-            (hints(actions, context, cx), hints(always, context, cx))
+            (hints(actions, key, cx), hints(always, key, cx))
         } else {
             (self.pending_hints(context, cx), Vec::new())
         };
@@ -338,11 +350,11 @@ pub(super) fn tab_at(slot: &Slot, x: u16) -> Option<PaneKind> {
 /// Key and meaning of each action that has a key.
 fn hints<'a>(
     actions: impl IntoIterator<Item = &'a Action>,
-    context: Context,
+    key: impl Fn(Action) -> Option<String>,
     cx: &Cx,
 ) -> Vec<Span<'static>> {
     let hint = |action: &Action| {
-        let key = cx.keymap.key_for(context, *action)?;
+        let key = key(*action)?;
         let meaning = format!("{} ", action.hint());
         Some([
             Span::styled(format!(" {key} "), cx.theme.style(Role::Key)),

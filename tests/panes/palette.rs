@@ -55,6 +55,12 @@ fn the_palette_finds_tools_instances_actions_and_backends() {
 }
 
 #[test]
+fn what_an_action_does_finds_it_too() {
+    let harness = full(120, 36).press("<ctrl+p>death card");
+    assert!(harness.screen().contains("> action    inspect"));
+}
+
+#[test]
 fn arrows_choose_and_escape_leaves() {
     let harness = full(120, 36).press("<ctrl+p>focus<down>");
     assert!(harness.screen().contains("Go to, do, call"));

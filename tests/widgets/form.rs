@@ -569,3 +569,22 @@ fn an_editing_key_with_nothing_to_do_stays_in_its_field() {
     let typed = form(two).press("<enter>x<enter><ctrl+u>y");
     assert_eq!(sent(typed).as_deref(), Some(r#"{"a":"x","b":"y"}"#));
 }
+
+#[test]
+fn while_a_field_is_typed_the_hints_name_no_key_that_would_be_typed() {
+    let form = with_tools(
+        140,
+        24,
+        vec![tool(
+            "echo",
+            json!({"type": "object", "properties": {"text": {"type": "string"}}}),
+        )],
+    );
+    let hints = |harness: &Harness| harness.screen().lines().last().unwrap().to_owned();
+    let form = form.press("4");
+    assert!(hints(&form).contains("? help"), "{}", hints(&form));
+    let typing = form.press("<enter>");
+    assert!(hints(&typing).contains("ctrl+s send"), "{}", hints(&typing));
+    assert!(hints(&typing).contains("esc back"), "{}", hints(&typing));
+    assert!(!hints(&typing).contains("? help"), "{}", hints(&typing));
+}

@@ -137,8 +137,9 @@ fn a_search_goes_to_the_match_and_wraps_around() {
 fn a_match_is_marked_where_it_is() {
     let (mut harness, writer) = logs(60, 15);
     writer.line(Source::Stderr, "a \u{1b}[31mred needle\u{1b}[0m");
+    writer.line(Source::Stderr, "the needle under the cursor");
     harness.redraw();
-    let harness = harness.press("/needle<enter>");
+    let harness = harness.press("/needle<enter>G");
     let row = harness
         .screen()
         .lines()

@@ -402,3 +402,26 @@ fn a_call_can_be_made_again() {
     let harness = answered(80, 15, &text("x")).press("r");
     assert_eq!(calls(&harness), [r#"{ "path": "/x" }"#]);
 }
+
+#[test]
+fn the_row_under_the_cursor_is_of_one_look_but_for_the_match() {
+    let harness = answered(
+        80,
+        24,
+        &json!({"content": [], "structuredContent": {"name": "Ada"}}),
+    );
+    let harness = harness.press("5/ada<enter>");
+    let screen = harness.screen();
+    let row = screen
+        .lines()
+        .position(|line| line.contains("Ada"))
+        .unwrap();
+    let line = screen.lines().nth(row).unwrap();
+    let column = |text: &str| {
+        let before = line.split_once(text).unwrap().0.chars().count();
+        u16::try_from(before).unwrap()
+    };
+    let style = |text: &str| harness.buffer()[(column(text), u16::try_from(row).unwrap())].style();
+    assert_eq!(style("name"), style(": "));
+    assert_eq!(style("Ada").bg, Some(ratatui::style::Color::Yellow));
+}

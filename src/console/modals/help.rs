@@ -7,7 +7,7 @@ use ratatui::style::Style;
 use super::Modal;
 use crate::console::action::Action;
 use crate::console::effect::Intent;
-use crate::console::keymap::{Context, Keymap};
+use crate::console::keymap::Context;
 use crate::console::panes::Cx;
 use crate::console::theme::Role;
 use crate::console::widgets::text::{cut, width};
@@ -39,16 +39,18 @@ impl Help {
     fn build(&self, cx: &Cx) -> Vec<Row> {
         let mut rows = Vec::new();
         for context in [self.context, Context::Global] {
-            let table = table(cx.keymap, context);
+            let (heading, table) = match context {
+                Context::Global => (
+                    "everywhere".to_owned(),
+                    cx.keymap.fallback_table(self.context),
+                ),
+                other => (format!("in {other}"), cx.keymap.table(other)),
+            };
             if table.is_empty() {
                 continue;
             }
-            let heading = match context {
-                Context::Global => "everywhere".to_owned(),
-                other => format!("in {other}"),
-            };
             rows.push(Row::Heading(heading));
-            rows.extend(table);
+            rows.extend(table.into_iter().map(key_row));
         }
         rows.push(Row::Heading("about".to_owned()));
         rows.push(Row::Text(format!("envdeck {}", env!("CARGO_PKG_VERSION"))));
@@ -61,13 +63,11 @@ impl Help {
     }
 }
 
-fn table(keymap: &Keymap, context: Context) -> Vec<Row> {
-    let rows = keymap.table(context).into_iter();
-    rows.map(|(action, chords)| Row::Key {
+fn key_row((action, chords): (Action, Vec<String>)) -> Row {
+    Row::Key {
         keys: chords.join("  "),
         help: action.help(),
-    })
-    .collect()
+    }
 }
 
 impl Modal for Help {

@@ -14,7 +14,6 @@ use crate::console::action::Action;
 use crate::console::effect::Intent;
 use crate::console::panes::Cx;
 use crate::console::theme::Role;
-use crate::console::widgets::fuzzy::fuzzy;
 use crate::console::widgets::grid::{Grid, mark};
 use crate::console::widgets::prompt::{Prompt, Typed};
 use crate::console::widgets::text::{cut, width};
@@ -70,7 +69,7 @@ impl Palette {
         });
         let matches = entries.iter().enumerate();
         let mut scored: Vec<_> = matches
-            .filter_map(|(index, entry)| Some((fuzzy(query, &entry.text)?, index)))
+            .filter_map(|(index, entry)| Some((entry.matches(query)?, index)))
             .collect();
         // Stable: equal ones stay in the order they were made in, the most useful first.
         scored.sort_by_key(|(found, _)| std::cmp::Reverse(found.score));

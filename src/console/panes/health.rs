@@ -151,10 +151,11 @@ impl Page<'_, '_> {
 
     fn noise(&mut self, instance: &Instance) {
         if instance.stdout_noise > 0 {
-            let text = format!(
-                "the server writes to stdout (not JSON-RPC): {} lines",
-                count(instance.stdout_noise)
-            );
+            let lines = match instance.stdout_noise {
+                1 => "1 line".to_owned(),
+                n => format!("{} lines", count(n)),
+            };
+            let text = format!("the server writes to stdout (not JSON-RPC): {lines}");
             self.fact("!", &text, Role::LevelWarn);
         }
     }

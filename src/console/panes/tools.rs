@@ -11,6 +11,7 @@ use super::{Cx, Pane, PaneKind, empty};
 use crate::console::action::Action;
 use crate::console::effect::Intent;
 use crate::console::theme::Role;
+use crate::console::widgets::grid::mark;
 use crate::console::widgets::matcher::Matcher;
 use crate::console::widgets::pen::{Pen, paragraph, scroll_to};
 use crate::console::widgets::prompt::{Prompt, Typed};
@@ -146,12 +147,7 @@ impl Tools {
             let selected = self.top + row == self.cursor;
             draw_row(tool, area, row, buf, cx, selected);
             if selected {
-                let role = if focused {
-                    Role::Selection
-                } else {
-                    Role::SelectionBlurred
-                };
-                buf.set_style(rect, cx.theme.style(role));
+                mark(rect, buf, cx.theme, focused);
             }
         }
     }
@@ -252,7 +248,7 @@ impl Pane for Tools {
         match (all, shown) {
             (0, _) => id.to_owned(),
             _ if shown == all => format!("{id}  {all}"),
-            _ => format!("{id}  {shown} of {all}"),
+            _ => format!("{id}  {shown}/{all}"),
         }
     }
 

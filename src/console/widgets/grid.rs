@@ -2,7 +2,7 @@
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
-use ratatui::style::Style;
+use ratatui::style::{Modifier, Style};
 use ratatui::text::Span;
 
 use super::text::{cut, width};
@@ -209,14 +209,23 @@ impl<Id: Clone + PartialEq> Grid<Id> {
 
 /// Shows that this row of the screen is the selected one.
 pub fn mark(row: Rect, buf: &mut Buffer, theme: &Theme, focused: bool) {
-    if focused {
-        // Reversing a row of several colours would make a patchwork: one style for all of it.
-        for x in row.left()..row.right() {
-            buf[(x, row.y)].set_style(Style::reset());
-        }
-        buf.set_style(row, theme.style(Role::Selection));
-    } else {
+    if !focused {
         buf.set_style(row, theme.style(Role::SelectionBlurred));
+        return;
+    }
+    let found = theme.style(Role::Match);
+    for x in row.left()..row.right() {
+        let cell = &mut buf[(x, row.y)];
+        if found.bg == Some(cell.bg) {
+            continue;
+        }
+        // Reversing a row of several colours would make a patchwork: one style for all of it, but for
+        // what was searched for, which stays as it is or, where reversed, is plain among the reversed.
+        let is_match = cell.modifier.contains(Modifier::REVERSED);
+        cell.set_style(Style::reset());
+        if !is_match {
+            cell.set_style(theme.style(Role::Selection));
+        }
     }
 }
 

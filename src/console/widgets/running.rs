@@ -15,6 +15,9 @@ use crate::console::theme::Role;
 use crate::model::{Call, CallState, Progress};
 use crate::stores::lines::clean;
 
+/// How long a server may go on after a cancel before the screen says that it does.
+const PATIENCE: Duration = Duration::from_secs(5);
+
 /// Columns of the bar.
 const BAR: usize = 20;
 
@@ -38,8 +41,9 @@ pub fn draw(call: &Call, area: Rect, buf: &mut Buffer, cx: &Cx) {
     pen.put(&format!("{elapsed}  "), cx.theme.style(Role::PhaseStarting));
     if let CallState::Cancelling { since } = call.state {
         let waited = between(since, cx.now);
-        let text = if waited < Duration::from_secs(5) {
-            "cancelling…".to_owned()
+        let text = if waited < PATIENCE {
+            let left = (PATIENCE - waited).as_secs() + 1;
+            format!("cancel sent, the server has {left} s to obey")
         } else {
             format!(
                 "cancelled {} ago, the server still works",

@@ -6,6 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
+use ratatui::widgets::{Clear, Widget};
 
 use super::text::{cut, width};
 use crate::console::panes::Cx;
@@ -65,7 +66,18 @@ impl Toasts {
                     .saturating_add(2),
             );
             let style: Style = cx.theme.style(role).patch(cx.theme.style(Role::Toast));
-            buf.set_stringn(x.max(area.x), y, text, area.width.into(), style);
+            let x = x.max(area.x);
+            let place = Rect::new(x, y, area.right() - x, 1);
+            let shown = u16::try_from(width(&text)).unwrap_or(u16::MAX);
+            // Else the looks of what is below would shine through.
+            Clear.render(
+                Rect {
+                    width: shown.min(place.width),
+                    ..place
+                },
+                buf,
+            );
+            buf.set_stringn(x, y, text, place.width.into(), style);
         }
     }
 }

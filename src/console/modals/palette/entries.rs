@@ -10,6 +10,7 @@ use crate::console::effect::{Effect, Intent};
 use crate::console::keymap::Context;
 use crate::console::panes::{Cx, PaneKind};
 use crate::console::theme::BUILT_IN;
+use crate::console::widgets::fuzzy::{Match, fuzzy};
 use crate::model::{Ask, BackendName, Caller, Command, Instance, InstanceId, Phase, SessionId};
 use crate::stores::lines::clean;
 
@@ -39,6 +40,17 @@ impl Entry {
             text: clean(&text.into()).into_owned(),
             note: clean(&note.into()).into_owned(),
         }
+    }
+
+    /// By its text; what has the query in its note comes after all of those.
+    pub fn matches(&self, query: &str) -> Option<Match> {
+        fuzzy(query, &self.text).or_else(|| {
+            let said = self.note.to_lowercase().contains(&query.to_lowercase());
+            said.then_some(Match {
+                score: i32::MIN,
+                at: Vec::new(),
+            })
+        })
     }
 
     pub fn kind(&self) -> &'static str {

@@ -7,6 +7,7 @@ use super::schema::Kind;
 use super::{Entry, Field, Form, State};
 use crate::console::panes::Cx;
 use crate::console::theme::{Role, Theme};
+use crate::console::widgets::grid::mark;
 use crate::console::widgets::pen::{Pen, head, scroll_to};
 use crate::console::widgets::text::{cut, width};
 use crate::stores::lines::clean;
@@ -64,7 +65,7 @@ impl Form {
                             .min(rect.width),
                         ..rect
                     };
-                    buf.set_style(label, cx.theme.style(Role::Selection));
+                    mark(label, buf, cx.theme, true);
                 }
             }
         }

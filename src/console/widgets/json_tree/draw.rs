@@ -11,6 +11,7 @@ use super::node::{Body, Members, Node, Row, Text, is_foldable};
 use crate::console::panes::Cx;
 use crate::console::theme::{Role, Theme};
 use crate::console::widgets::form::json_text::quoted;
+use crate::console::widgets::grid::mark;
 use crate::console::widgets::matcher::Matcher;
 use crate::console::widgets::media;
 use crate::console::widgets::pen::Pen;
@@ -47,7 +48,7 @@ impl JsonTree {
                 }
             }
             if at == self.cursor && focused {
-                buf.set_style(rect, cx.theme.style(Role::Selection));
+                mark(rect, buf, cx.theme, true);
             }
         }
     }

@@ -10,6 +10,7 @@ use super::viewport::body;
 use super::{LogView, Times};
 use crate::console::panes::Cx;
 use crate::console::theme::{Role, Theme};
+use crate::console::widgets::grid::mark;
 use crate::console::widgets::pen::{Pen, row_starts};
 use crate::console::widgets::text::{age, skip};
 use crate::stores::lines::{Sgr, SgrColor};
@@ -28,9 +29,8 @@ impl LogView {
             let from = row;
             row += self.draw_line(line, above, area, row, buf, cx);
             if focused && !self.following && line.seq == self.cursor {
-                let selection = cx.theme.style(Role::Selection);
                 for selected in area.rows().skip(from).take(row - from) {
-                    buf.set_style(selected, selection);
+                    mark(selected, buf, cx.theme, true);
                 }
             }
             if row >= height {
