@@ -170,9 +170,6 @@ impl Action {
     /// A word or two for the hint bar.
     pub fn hint(self) -> &'static str {
         match self {
-            Action::PageDown => "page down",
-            Action::FoldAll => "fold all",
-            Action::UnfoldAll => "unfold all",
             Action::Open => "open",
             Action::Back | Action::Close => "back",
             Action::Search => "search",
