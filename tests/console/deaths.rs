@@ -35,6 +35,8 @@ fn the_death_card_has_the_status_the_last_words_and_the_call_in_flight() {
     open_form(&pty, "crash");
     pty.key("Ctrl+S");
     pty.wait_for("died: run: exited with status 3", DEADLINE);
+    // Health keeps the card at hand when the instance runs again.
+    pty.wait_for("restarts 1", DEADLINE);
     pty.key("Escape");
     pty.type_text("6");
     pty.key("Enter");
