@@ -16,6 +16,8 @@ mod ends;
 mod hostile;
 #[path = "console/looks.rs"]
 mod looks;
+#[path = "console/panics.rs"]
+mod panics;
 #[path = "console/pointer.rs"]
 mod pointer;
 #[path = "console/refusals.rs"]

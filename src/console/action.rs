@@ -206,6 +206,10 @@ impl Action {
             Action::Zoom => "zoom",
             Action::NextPane => "next pane",
             Action::Quit => "quit",
+            Action::Down => "scroll",
+            Action::PageDown => "page",
+            Action::FoldAll => "fold all",
+            Action::UnfoldAll => "unfold all",
             other => other.name(),
         }
     }

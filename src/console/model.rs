@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use ratatui::layout::Rect;
-use strum::IntoEnumIterator;
+use strum::EnumCount;
 
 use super::keymap::{Keymap, Press};
 use super::layout::{Layout, Zoom, layout};
@@ -76,11 +76,22 @@ pub struct Model {
     pub(super) notices_skipped: u64,
 }
 
+/// All panes as they are needed: where several share a place, the first of them is seen at first.
+const AT_FIRST: [PaneKind; PaneKind::COUNT] = [
+    PaneKind::Instances,
+    PaneKind::Tools,
+    PaneKind::Call,
+    PaneKind::Logs,
+    PaneKind::Result,
+    PaneKind::Sessions,
+    PaneKind::Health,
+    PaneKind::Calls,
+    PaneKind::Events,
+];
+
 impl Model {
     pub fn new(setup: Setup) -> Self {
         let (width, height) = setup.size;
-        let mut recent: Vec<_> = PaneKind::iter().collect();
-        recent.swap(0, PaneKind::Instances as usize);
         Self {
             fleet: setup.fleet,
             logs: setup.logs,
@@ -92,7 +103,7 @@ impl Model {
             panes: panes::all(),
             modals: Vec::new(),
             selection: Selection::default(),
-            recent,
+            recent: AT_FIRST.to_vec(),
             zoom: Zoom::Normal,
             toasts: Toasts::default(),
             pending: Vec::new(),

@@ -1,6 +1,7 @@
 //! The terminal: enter, leave, draw. The only file that touches its modes.
 
 use std::io::{self, Write};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use base64::Engine;
 use crossterm::cursor::{Hide, MoveTo, Show};
@@ -23,8 +24,11 @@ pub struct Terminal {
     /// `None`: hidden.
     cursor: Option<Position>,
     mouse: bool,
-    entered: bool,
 }
+
+/// Whether the terminal is in our hands. Left twice, it would put the cursor where it was before the
+/// console, over what has been printed since: a panic is reported between the hook and the drop.
+static TAKEN: AtomicBool = AtomicBool::new(false);
 
 impl Terminal {
     /// Takes the terminal over: raw mode, alternate screen, bracketed paste, and the mouse if wanted.
@@ -34,7 +38,6 @@ impl Terminal {
             next: Buffer::default(),
             cursor: None,
             mouse,
-            entered: false,
         };
         terminal.reenter()?;
         Ok(terminal)
@@ -43,7 +46,7 @@ impl Terminal {
     /// Takes it over again after [`Terminal::leave`]; the next frame paints every cell.
     pub fn reenter(&mut self) -> io::Result<()> {
         enable_raw_mode()?;
-        self.entered = true;
+        TAKEN.store(true, Ordering::Relaxed);
         execute!(
             io::stdout(),
             EnterAlternateScreen,
@@ -57,10 +60,7 @@ impl Terminal {
 
     /// Gives it back, for another program, a suspension or good.
     pub fn leave(&mut self) {
-        if self.entered {
-            self.entered = false;
-            restore();
-        }
+        restore();
     }
 
     pub fn capture_mouse(&mut self, on: bool) -> io::Result<()> {
@@ -134,8 +134,11 @@ impl Drop for Terminal {
     }
 }
 
-/// Undoes everything that [`Terminal::enter`] did. Errors are ignored: there is nobody left to tell.
+/// Undoes everything that [`Terminal::enter`] did, once. Errors are ignored: there is nobody left to tell.
 fn restore() {
+    if !TAKEN.swap(false, Ordering::Relaxed) {
+        return;
+    }
     let _ = execute!(
         io::stdout(),
         EndSynchronizedUpdate,

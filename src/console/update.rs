@@ -447,11 +447,12 @@ impl Model {
         self.with_pane(slot.active, |pane, cx| pane.on_click(at, double, cx))
     }
 
+    /// Of two slots that share a border row, the lower one, whose title stands on it.
     fn slot_at(&self, at: Position) -> Option<Slot> {
-        self.layout()?
-            .slots
-            .into_iter()
-            .find(|slot| slot.area.contains(at))
+        let slots = self.layout()?.slots.into_iter();
+        slots
+            .filter(|slot| slot.area.contains(at))
+            .max_by_key(|slot| slot.area.y)
     }
 }
 

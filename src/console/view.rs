@@ -3,7 +3,6 @@
 
 use ratatui::buffer::{Buffer, Cell};
 use ratatui::layout::{Alignment, Position, Rect};
-use ratatui::style::Style;
 use ratatui::symbols::merge::MergeStrategy;
 use ratatui::text::{Line, Span};
 use ratatui::widgets::{Block, Clear, Widget};
@@ -15,7 +14,8 @@ use super::layout::{SMALLEST, Slot};
 use super::model::{Model, cx};
 use super::panes::{Cx, PaneKind};
 use super::theme::Role;
-use super::widgets::text::{count, duration_short};
+use super::widgets::hint;
+use super::widgets::text::{count, cut, duration_short};
 use crate::model::{InstanceId, Phase};
 use crate::stores::logs::EVENTS_LOG;
 
@@ -54,13 +54,7 @@ impl Model {
         let cx = cx!(self, now);
         let Some(layout) = self.layout() else {
             let text = format!("too small: {}×{} needed", SMALLEST.0, SMALLEST.1);
-            buf.set_stringn(
-                self.screen.x,
-                self.screen.y,
-                text,
-                self.screen.width.into(),
-                Style::new(),
-            );
+            hint::draw(&text, self.screen, buf, cx.theme);
             return None;
         };
         self.draw_header(layout.header, buf, &cx);
@@ -96,10 +90,7 @@ impl Model {
     fn draw_header(&self, area: Rect, buf: &mut Buffer, cx: &Cx) {
         let header = cx.theme.style(Role::Header);
         let dim = cx.theme.style(Role::Dim);
-        let mut left = vec![
-            Span::styled(" envdeck ", header),
-            Span::styled(format!(" {} ", cx.about.origin), dim),
-        ];
+        let mut left = vec![Span::styled(" envdeck ", header)];
         if self.read_only {
             left.push(Span::styled(" READ-ONLY ", cx.theme.style(Role::Bar)));
         }
@@ -158,6 +149,9 @@ impl Model {
         let room = area
             .width
             .saturating_sub(u16::try_from(right.width()).unwrap_or(u16::MAX));
+        let used: usize = left.iter().map(Span::width).sum();
+        let origin = cut(&cx.about.origin, usize::from(room).saturating_sub(used + 2));
+        left.insert(1, Span::styled(format!(" {origin} "), dim));
         Line::from(left).render(
             Rect {
                 width: room,
@@ -218,7 +212,7 @@ impl Model {
         if !detail.is_empty() {
             let room = usize::from(slot.area.width)
                 .saturating_sub(spans.iter().map(Span::width).sum::<usize>() + 4);
-            let detail = super::widgets::text::cut(&detail, room);
+            let detail = cut(&detail, room);
             spans.push(Span::styled(
                 format!("─ {detail} "),
                 cx.theme.style(Role::Dim),
@@ -235,30 +229,21 @@ impl Model {
                 self.panes[self.focus() as usize].actions(),
             ),
         };
-        let mut spans = Vec::new();
-        if self.pending.is_empty() {
-            let always: &[Action] = if self.modals.is_empty() {
-                &[
-                    Action::NewSession,
-                    Action::CommandLine,
-                    Action::Help,
-                    Action::Close,
-                ]
-            } else {
-                &[Action::Back]
-            };
-            for action in actions.iter().chain(always) {
-                if let Some(key) = cx.keymap.key_for(context, *action) {
-                    spans.push(Span::styled(format!(" {key} "), cx.theme.style(Role::Key)));
-                    spans.push(Span::styled(
-                        format!("{} ", action.hint()),
-                        cx.theme.style(Role::Hint),
-                    ));
-                }
-            }
+        // What helps to find everything else has its room before the pane's own hints.
+        let (more, always): (&[Action], &[Action]) = if self.modals.is_empty() {
+            (
+                &[Action::NewSession, Action::CommandLine],
+                &[Action::Help, Action::Close],
+            )
         } else {
-            spans = self.pending_hints(context, cx);
-        }
+            (&[], &[Action::Back])
+        };
+        let (spans, always) = if self.pending.is_empty() {
+            let actions = actions.iter().chain(more);
+            (hints(actions, context, cx), hints(always, context, cx))
+        } else {
+            (self.pending_hints(context, cx), Vec::new())
+        };
         let lost = self.notices_skipped;
         let right = if lost > 0 {
             format!(" {lost} notices skipped ")
@@ -269,7 +254,10 @@ impl Model {
         let room = area
             .width
             .saturating_sub(u16::try_from(right.width()).unwrap_or(u16::MAX));
-        fitting(&spans, room.into()).render(
+        let reserved: usize = always.iter().map(Span::width).sum();
+        let mut line = fitting(&spans, usize::from(room).saturating_sub(reserved));
+        line.extend(always);
+        line.render(
             Rect {
                 width: room,
                 ..area
@@ -345,6 +333,23 @@ pub(super) fn tab_at(slot: &Slot, x: u16) -> Option<PaneKind> {
         left += tab_label(*kind).len();
         (begin..left).contains(&usize::from(x))
     })
+}
+
+/// Key and meaning of each action that has a key.
+fn hints<'a>(
+    actions: impl IntoIterator<Item = &'a Action>,
+    context: Context,
+    cx: &Cx,
+) -> Vec<Span<'static>> {
+    let hint = |action: &Action| {
+        let key = cx.keymap.key_for(context, *action)?;
+        let meaning = format!("{} ", action.hint());
+        Some([
+            Span::styled(format!(" {key} "), cx.theme.style(Role::Key)),
+            Span::styled(meaning, cx.theme.style(Role::Hint)),
+        ])
+    };
+    actions.into_iter().filter_map(hint).flatten().collect()
 }
 
 /// As many whole hints (pairs of spans) as fit.

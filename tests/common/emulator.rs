@@ -78,6 +78,12 @@ impl Emulator {
         self.parser.callbacks()
     }
 
+    /// Whether the program is in the middle of a frame, which a terminal shows only when it is complete
+    /// (synchronized output, mode 2026).
+    pub fn in_frame(&self) -> bool {
+        self.host().modes.contains(&2026)
+    }
+
     /// Every byte the program has written so far.
     pub fn raw(&self) -> &[u8] {
         let start = self.started.map_or(0, |word| word.ends);

@@ -270,7 +270,7 @@ impl Pty {
         }
     }
 
-    /// Waits until `check` finds what it looks for in the terminal.
+    /// Waits until `check` finds what it looks for in the terminal; it never sees half a frame.
     #[track_caller]
     pub fn wait_until<T>(
         &self,
@@ -282,7 +282,9 @@ impl Pty {
         let mut late = false;
         let mut emulator = self.terminal();
         loop {
-            if let Some(found) = check(&emulator) {
+            if !emulator.in_frame()
+                && let Some(found) = check(&emulator)
+            {
                 return found;
             }
             if let Some(status) = emulator.exit() {

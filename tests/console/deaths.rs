@@ -55,10 +55,7 @@ fn the_death_card_has_the_status_the_last_words_and_the_call_in_flight() {
 fn a_command_that_is_not_there_fails_with_a_hint() {
     let pty = envdeck(&["--", "nonexistent-cmd", "--flag"]);
     pty.wait_for("✖ failed", DEADLINE);
-    pty.wait_for(
-        "command not found: nonexistent-cmd — is it installed and on PATH?",
-        DEADLINE,
-    );
+    pty.wait_for("start: command not found: nonexistent-cmd", DEADLINE);
     pty.key("Enter");
     let card = pty.wait_for("Death card", DEADLINE);
     assert!(card.contains("is it installed and on PATH?"), "{card}");

@@ -100,7 +100,10 @@ fn a_second_signal_insists() {
     pty.wait_for("stopped 0 of 1 instances", DEADLINE);
     let started = std::time::Instant::now();
     pty.signal(Signal::SIGTERM);
-    pty.assert_clean_exit(0);
+    // It is told, and the exit code says, that nobody waited to see the end.
+    pty.assert_clean_exit(3);
+    let screen = pty.screen();
+    assert!(screen.contains("killed at once on demand"), "{screen}");
     // Well below the grace of 5 s that a server has by default.
     assert!(
         started.elapsed() < Duration::from_secs(4),

@@ -9,7 +9,7 @@ use crate::common::{
 use crate::desk::ENVDECK;
 
 fn shell() -> Pty {
-    let shell = ["--norc", "--noprofile", "-i"];
+    let shell = ["--norc", "--noprofile", "--noediting", "-i"];
     let pty = Pty::spawn("bash", &shell, 120, 36, &[("PS1", "$ ")]);
     pty.wait_for("$", DEADLINE);
     pty.type_text(&format!("{ENVDECK}\r"));

@@ -27,7 +27,7 @@ fn the_dialog_shows_every_backend_and_why_one_cannot_be_had() {
     │  ◐ starting   e5f6a7b8  filesystem  initialize 4 s · 11 s left               │
     │  ✖ failed     99aabbcc  memory      start: exited with status 137 — raise t… │
     │ ┌ New session ─────────────────────────────────────────────────────────────┐ │
-    │ │  A session is a set of instances; closing it takes them all down.        │ │
+    │ │  The instances of a session are closed together.                         │ │
     │ │                                                                          │ │
     │ │  COUNT  BACKEND     MODE      RUNS                                       │ │
     │ │>    0   filesystem  process   npx server-filesystem /data                │ │
@@ -36,7 +36,7 @@ fn the_dialog_shows_every_backend_and_why_one_cannot_be_had() {
     │ │     –   browser     docker    not in this version                        │ │
     │ │                                                                          │ │
     │ │  choose how many of each you want                                        │ │
-    │ │  + − or a number: how many    space: none or one    Esc: cancel          │ │
+    │ │  + − or a number: how many    space: none or one                         │ │
     │ └──────────────────────────────────────────────────────────────────────────┘ │
     │                                                                              │
     │                                                                              │

@@ -66,7 +66,7 @@ fn the_form_shows_what_a_schema_says() {
     │                                                                              │
     │                                                                              │
     └──────────────────────────────────────────────────────────────────────────────┘
-     ctrl+s send  enter open  ctrl+o omit/null  f2 form/JSON  f4 editor
+     ctrl+s send  enter open  ctrl+o omit/null  f2 form/JSON  ? help  q back
     "#);
 }
 
@@ -195,7 +195,7 @@ fn a_nested_object_is_a_group() {
     │                                                                              │
     │                                                                              │
     └──────────────────────────────────────────────────────────────────────────────┘
-     ctrl+s send  enter open  ctrl+o omit/null  f2 form/JSON  f4 editor
+     ctrl+s send  enter open  ctrl+o omit/null  f2 form/JSON  ? help  q back
     "#);
     assert_eq!(
         sent(harness).unwrap(),
@@ -510,7 +510,7 @@ fn tools_show_marks_filter_and_description() {
     │                                                                              │
     │                                                                              │
     └──────────────────────────────────────────────────────────────────────────────┘
-     c call  / search  ctrl+r list again  y copy  Y copy all  n new session
+     c call  / search  ctrl+r list again  y copy  Y copy all  ? help  q back
     "#);
     let harness = harness.press("/re");
     insta::assert_snapshot!(rows(&harness, 5), @r#"

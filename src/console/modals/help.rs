@@ -117,7 +117,7 @@ impl Modal for Help {
                 0
             }
         };
-        let column = self.rows.iter().map(keys).max().unwrap_or_default() + 3;
+        let column = self.rows.iter().map(keys).max().unwrap_or_default() + 4;
         let mut put = |x: usize, y: u16, text: &str, style: Style| {
             let left = area.x + u16::try_from(x).unwrap_or(u16::MAX);
             buf.set_stringn(

@@ -176,8 +176,8 @@ impl NewSession {
     }
 }
 
-const ABOUT: &str = "A session is a set of instances; closing it takes them all down.";
-const KEYS: &str = "+ − or a number: how many    space: none or one    Esc: cancel";
+const ABOUT: &str = "The instances of a session are closed together.";
+const KEYS: &str = "+ − or a number: how many    space: none or one";
 
 impl Modal for NewSession {
     fn title(&self) -> String {

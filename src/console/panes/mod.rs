@@ -17,13 +17,13 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use ratatui::buffer::Buffer;
 use ratatui::layout::{Position, Rect};
-use strum::{Display, EnumIter};
+use strum::{Display, EnumCount, EnumIter};
 
 use super::action::Action;
 use super::effect::Intent;
 use super::keymap::Keymap;
-use super::theme::{Role, Theme};
-use super::widgets::pen::{Pen, wrap};
+use super::theme::Theme;
+use super::widgets::hint;
 use crate::model::{
     CallId, Fleet, Instance, InstanceId, SHARED_SESSION, Session, SessionId, ToolSpec,
 };
@@ -31,7 +31,9 @@ use crate::stores::logs::LogStore;
 use crate::stores::results::ResultStore;
 
 /// The name of a pane; its place in the list is its number on screen.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Display, EnumIter)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Display, EnumCount, EnumIter,
+)]
 pub enum PaneKind {
     Sessions,
     Instances,
@@ -133,11 +135,7 @@ pub fn all() -> Vec<Box<dyn Pane>> {
 
 /// What an empty pane says: what to do to have something in it.
 fn empty(area: Rect, buf: &mut Buffer, cx: &Cx, text: &str) {
-    let style = cx.theme.style(Role::Dim);
-    let columns = usize::from(area.width.saturating_sub(2));
-    for (row, line) in wrap(text, columns).iter().enumerate() {
-        Pen::new(buf, area, row).skip(1).put(line, style);
-    }
+    hint::draw(text, area, buf, cx.theme);
 }
 
 /// Sessions by age, the shared one last.

@@ -136,6 +136,10 @@ impl Draft {
     /// many fields of the tool it had is returned.
     pub fn paste(&mut self, text: &str) -> Option<usize> {
         if let Some(raw) = &mut self.raw {
+            // Nobody wants an object behind the empty one of a form that nothing was filled in.
+            if raw.editor.text().trim() == "{}" {
+                raw.editor = Editor::new("");
+            }
             raw.editor.insert(text);
             return None;
         }

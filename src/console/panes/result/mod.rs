@@ -38,6 +38,8 @@ pub struct ResultPane {
     shown: Option<Shown>,
     as_text: bool,
     prompt: Option<Prompt>,
+    /// What is to be searched for as soon as it is there.
+    sought: Option<String>,
     /// Why there is nothing to look at, though the call was answered.
     missing: Option<String>,
 }
@@ -111,6 +113,19 @@ impl ResultPane {
             tree.seek(forward, here);
         }
         Vec::new()
+    }
+
+    /// Does the search that was asked for, once there is something to search.
+    fn catch_up(&mut self) -> Vec<Intent> {
+        let ready = |shown: &Shown| !self.as_text || shown.text.is_some();
+        if !self.shown.as_ref().is_some_and(ready) {
+            return Vec::new();
+        }
+        let Some(typed) = self.sought.take() else {
+            return Vec::new();
+        };
+        self.mark(&typed);
+        self.seek(true, true)
     }
 
     fn mark(&mut self, typed: &str) {
@@ -258,7 +273,8 @@ impl Pane for ResultPane {
             Action::RunWithEdits => return Some(vec![with_edits(call(cx)?)]),
             Action::ToggleView => self.as_text = !self.as_text,
             Action::Search => {
-                self.shown.as_ref()?;
+                // Before it is loaded, too: a search that is typed must not act as commands.
+                call(cx)?;
                 self.prompt = Some(Prompt::default());
             }
             Action::SearchNext => return Some(self.seek(true, false)),
@@ -296,8 +312,9 @@ impl Pane for ResultPane {
                 self.mark(&typed);
             }
             Typed::Submitted => {
+                self.sought = Some(prompt.text().to_owned());
                 self.prompt = None;
-                return Some(self.seek(true, true));
+                return Some(self.catch_up());
             }
         }
         Some(Vec::new())
@@ -330,22 +347,22 @@ impl Pane for ResultPane {
     fn sync(&mut self, area: Rect, cx: &Cx) -> Vec<Intent> {
         self.refresh(cx);
         let body = self.body(area);
-        let Some(shown) = &mut self.shown else {
-            return Vec::new();
-        };
-        if self.as_text {
-            if shown.text.is_none()
-                && let Lazy::Ready(parts) = text::parts(&shown.doc)
-            {
-                let mut pager = Pager::new(parts);
-                pager.mark(shown.tree.searched().and_then(Matcher::new));
-                shown.text = Some(pager);
-            }
-            if let Some(pager) = &mut shown.text {
-                pager.sync(body);
-            }
+        if let Some(shown) = &mut self.shown
+            && self.as_text
+            && shown.text.is_none()
+            && let Lazy::Ready(parts) = text::parts(&shown.doc)
+        {
+            let mut pager = Pager::new(parts);
+            pager.mark(shown.tree.searched().and_then(Matcher::new));
+            shown.text = Some(pager);
         }
-        shown.tree.sync(body).map(told).unwrap_or_default()
+        let mut intents = self.catch_up();
+        if let Some(pager) = self.pager() {
+            pager.sync(body);
+        }
+        let found = self.shown.as_mut().and_then(|shown| shown.tree.sync(body));
+        intents.extend(found.map(told).unwrap_or_default());
+        intents
     }
 
     fn draw(&self, area: Rect, buf: &mut Buffer, focused: bool, cx: &Cx) {

@@ -225,7 +225,6 @@ impl Form {
         if item.is_text() {
             item.state = State::Value;
         }
-        let typed = item.prompt().is_some();
         list.state = State::Value;
         list.is_default = false;
         if let Entry::List(items) = &mut list.entry {
@@ -235,12 +234,13 @@ impl Form {
             path.push(at);
         }
         self.lay_out();
-        self.focus = self
-            .rows
-            .iter()
-            .position(|row| row.path == path)
-            .unwrap_or(self.focus);
-        self.editing = typed;
+        // A new item is there to be filled in: itself, or the first of its fields.
+        let of_item = |row: &usize| self.rows[*row].path.starts_with(&path);
+        let typed = |row: &usize| self.field(*row).is_some_and(|it| it.prompt().is_some());
+        let rows: Vec<_> = (0..self.rows.len()).filter(of_item).collect();
+        let first = rows.iter().copied().find(typed);
+        self.focus = first.or(rows.first().copied()).unwrap_or(self.focus);
+        self.editing = first.is_some();
     }
 
     pub fn remove_item(&mut self) {
