@@ -249,7 +249,7 @@ TOOLS = {
 
 def listed(options):
     def schema(parts):
-        return parts if parts is FORM else {"type": "object", "properties": parts}
+        return parts if parts is FORM else {"type": "object", "properties": parts, "required": list(parts)}
 
     tools = [{"name": name, "inputSchema": schema(parts)} for name, (parts, _) in TOOLS.items()]
     tools += [{"name": name, "inputSchema": {"type": "object"}} for name in more]
