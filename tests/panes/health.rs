@@ -6,7 +6,7 @@ use std::time::Duration;
 use envdeck::console::effect::Effect;
 use envdeck::console::testing::Harness;
 use envdeck::console::testing::fleet::{FAILED, READY, instance};
-use envdeck::model::{Command, Failure, Happening, Probe, Sample, Stage};
+use envdeck::model::{Command, Failure, Happening, Phase, Probe, Sample, Stage};
 
 use crate::common::*;
 
@@ -126,4 +126,17 @@ fn what_is_on_screen_is_sampled_often() {
     let harness = harness.press("2jj");
     assert_eq!(watches(&harness).last(), Some(&Some(instance(FAILED))));
     assert_eq!(watches(&harness.press("z")).last(), Some(&None));
+}
+
+#[test]
+fn what_has_ended_uses_nothing_any_more() {
+    let harness = full(80, 15).press("6z");
+    let used = ["48M/2G", "procs  11", "probe  ok"];
+    assert!(used.iter().all(|text| body(&harness).contains(text)));
+    let harness = harness
+        .happening(phase(READY, Phase::Stopping))
+        .happening(phase(READY, Phase::Stopped));
+    let shown = body(&harness);
+    assert!(used.iter().all(|text| !shown.contains(text)), "{shown}");
+    assert!(shown.contains("probe  last: ok"), "{shown}");
 }

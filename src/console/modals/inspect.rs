@@ -9,6 +9,7 @@ use super::Modal;
 use super::death_card::DeathCardPage;
 use crate::console::action::Action;
 use crate::console::effect::Intent;
+use crate::console::keymap::Context;
 use crate::console::panes::Cx;
 use crate::console::theme::Role;
 use crate::console::widgets::phase::{glyph, role};
@@ -72,6 +73,9 @@ impl Inspect {
         if let Some(card) = &instance.death {
             let text = format!("{} at {}", card.failure, cx.clock(card.at));
             sheet.fact_as("last death", text, Role::LevelError);
+            if let Some(key) = cx.keymap.key_for(Context::Dialog, Action::Inspect) {
+                sheet.fact("", format!("{key} opens its death card"));
+            }
         }
     }
 

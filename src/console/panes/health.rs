@@ -119,6 +119,14 @@ impl Page<'_, '_> {
             format!("{used}/{}", size_coarse(limit))
         });
         let percent = format!("{:.0}%", latest.cpu);
+        let processes = latest.processes.to_string();
+        // The curves of what has ended stay, but it uses nothing now.
+        let ended = matches!(
+            instance.phase,
+            Phase::Failed | Phase::Waiting | Phase::Stopped
+        );
+        let now = |value: String| if ended { "–".to_owned() } else { value };
+        let (used, percent, processes) = (now(used), now(percent), now(processes));
         // Both values as wide as the wider one: the curves end at the same column.
         let wide = width(&used).max(width(&percent)).max(5);
         self.curve("cpu", &cpu, full, &format!("{percent:>wide$}"));
@@ -128,7 +136,7 @@ impl Page<'_, '_> {
         #[allow(clippy::cast_precision_loss, reason = "eight steps are shown")]
         let scale = memory_scale(most.unwrap_or_default(), limit) as f64;
         self.curve("mem", &memory, scale, &format!("{used:>wide$}"));
-        let procs = format!("{} · restarts {}", latest.processes, instance.restarts);
+        let procs = format!("{processes} · restarts {}", instance.restarts);
         self.fact("procs", &procs, Role::Text);
     }
 
@@ -138,7 +146,11 @@ impl Page<'_, '_> {
             return;
         };
         let (text, role) = probe_text(probe, instance.health.consecutive_failures);
-        self.fact("probe", &text, role);
+        if instance.phase == Phase::Ready {
+            self.fact("probe", &text, role);
+        } else {
+            self.fact("probe", &format!("last: {text}"), Role::Dim);
+        }
     }
 
     fn server(&mut self, instance: &Instance) {

@@ -231,6 +231,7 @@ impl CallPane {
         };
         if let Some(field) = draft.form.focused()
             && let Some(description) = &field.spec.description
+            && !description.is_empty()
         {
             add(&format!("{}: {description}", field.name), text);
         }

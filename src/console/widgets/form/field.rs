@@ -7,6 +7,7 @@ use serde_json::Value;
 use super::json_text::{Items, Members, check, compact, quoted};
 use super::schema::{Bound, Kind, NumberRule, Spec, TextRule};
 use crate::console::widgets::prompt::Prompt;
+use crate::console::widgets::text::plural;
 
 /// Whether and as what an argument is sent. Going from one to the other never loses what was typed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -287,10 +288,10 @@ impl Field {
             (_, Entry::Text(prompt), Kind::Number(rule)) => rule.error(prompt.text().trim()),
             (_, Entry::List(items), Kind::List { least, most, .. }) => {
                 if items.len() < *least {
-                    Some(format!("at least {least} items"))
+                    Some(format!("at least {}", plural(*least, "item")))
                 } else {
                     let most = most.filter(|most| items.len() > *most)?;
-                    Some(format!("at most {most} items"))
+                    Some(format!("at most {}", plural(most, "item")))
                 }
             }
             (_, Entry::Json(prompt), kind) => json_error(prompt.text(), kind, &self.spec),
