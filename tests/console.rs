@@ -10,6 +10,8 @@ mod desk;
 mod calls;
 #[path = "console/deaths.rs"]
 mod deaths;
+#[path = "console/editor.rs"]
+mod editor;
 #[path = "console/ends.rs"]
 mod ends;
 #[path = "console/hostile.rs"]

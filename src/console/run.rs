@@ -1,10 +1,14 @@
 //! The loop, and only the loop: messages in, frames and effects out.
 
 use std::io;
+use std::process::ExitStatus;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crossterm::event::{Event, EventStream};
 use futures::StreamExt;
+use tempfile::NamedTempFile;
+use tokio::process::Child;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{broadcast, mpsc};
 
@@ -16,6 +20,9 @@ use super::terminal::Terminal;
 use super::theme::{ColorDepth, Theme};
 use crate::model::{Command, Notice};
 use crate::orchestrator::Handle;
+
+/// For an editor to save what it has and to give the terminal back, when we are told to end.
+const EDITOR_GRACE: Duration = Duration::from_secs(2);
 
 /// Where themes of the user's own are, and how many colours there are.
 pub struct Looks {
@@ -64,7 +71,8 @@ pub async fn run(
                 Some(Err(_)) | None => return Ok(()),
             },
             signal = signals.next() => match signal {
-                Stop::End => return Ok(()),
+                Stop::End | Stop::Interrupt => return Ok(()),
+                Stop::Suspend if nobody_resumes_us() => continue,
                 Stop::Suspend => {
                     drop(input);
                     suspend(&mut terminal)?;
@@ -93,7 +101,9 @@ pub async fn run(
                 Effect::Edit { text, suffix } => {
                     drop(input);
                     terminal.leave();
-                    let edited = edit(&text, suffix).await;
+                    let Some(edited) = edit(&text, suffix, &mut signals).await else {
+                        return Ok(());
+                    };
                     terminal.reenter()?;
                     input = EventStream::new();
                     runner.tell(Done::Edited(edited));
@@ -165,6 +175,9 @@ impl Runner {
                 let theme = Theme::load(&name, self.looks.themes.as_deref(), self.looks.depth);
                 self.tell(Done::Theme(theme.map(Arc::new)));
             }
+            Effect::Suspend if nobody_resumes_us() => self.tell(Done::Failed(
+                "not suspended: there is no shell here to come back from".to_owned(),
+            )),
             // The whole foreground group, so that a parent such as `cargo run` stops with us; the
             // signal comes back to the loop, which does the rest.
             Effect::Suspend => {
@@ -182,6 +195,8 @@ impl Runner {
 /// What a signal asks for.
 enum Stop {
     End,
+    /// Ctrl-C of a terminal that is not in raw mode, or somebody's SIGINT.
+    Interrupt,
     Suspend,
 }
 
@@ -208,7 +223,7 @@ impl Signals {
         tokio::select! {
             _ = self.terminate.recv() => Stop::End,
             _ = self.hangup.recv() => Stop::End,
-            _ = self.interrupt.recv() => Stop::End,
+            _ = self.interrupt.recv() => Stop::Interrupt,
             _ = self.suspend.recv() => Stop::Suspend,
         }
     }
@@ -221,8 +236,35 @@ fn suspend(terminal: &mut Terminal) -> io::Result<()> {
     terminal.reenter()
 }
 
-/// Opens the user's editor on the text and returns what it left.
-async fn edit(text: &str, suffix: &'static str) -> Result<String, String> {
+/// Whether a stop would be for ever: a session leader (`docker run`, `ssh -t`, the command of a tmux pane)
+/// has no shell above it with an `fg`.
+fn nobody_resumes_us() -> bool {
+    nix::unistd::getsid(None).is_ok_and(|session| session == nix::unistd::getpid())
+}
+
+/// Opens the user's editor on the text and returns what it left; `None` if we are told to end meanwhile.
+async fn edit(
+    text: &str,
+    suffix: &'static str,
+    signals: &mut Signals,
+) -> Option<Result<String, String>> {
+    let opened = open_editor(text, suffix);
+    let (editor, file, mut child) = match opened {
+        Ok(opened) => opened,
+        Err(problem) => return Some(Err(problem)),
+    };
+    let status = attend(&mut child, signals).await?;
+    Some(match status {
+        Err(error) => Err(format!("{editor}: {error}")),
+        Ok(status) if !status.success() => {
+            Err(format!("{editor}: {status}; the text is unchanged"))
+        }
+        Ok(_) => std::fs::read_to_string(file.path())
+            .map_err(|error| format!("{}: {error}", file.path().display())),
+    })
+}
+
+fn open_editor(text: &str, suffix: &'static str) -> Result<(String, NamedTempFile, Child), String> {
     let editor = ["VISUAL", "EDITOR"]
         .iter()
         .find_map(|name| std::env::var(name).ok().filter(|v| !v.trim().is_empty()));
@@ -233,15 +275,44 @@ async fn edit(text: &str, suffix: &'static str) -> Result<String, String> {
         .tempfile()
         .map_err(|e| e.to_string())?;
     std::fs::write(file.path(), text).map_err(|e| e.to_string())?;
-    // Through the shell, because EDITOR may carry arguments: `code --wait`.
-    let status = tokio::process::Command::new("sh")
-        .args(["-c", &format!("{editor} \"$1\""), "sh"])
+    // Through the shell, because EDITOR may carry arguments: `code --wait`; and in the shell's place, so
+    // that a signal for it reaches the editor. `env` bears what `exec` does not: `LANG=C vi`.
+    let child = tokio::process::Command::new("sh")
+        .args(["-c", &format!("exec env {editor} \"$1\""), "sh"])
         .arg(file.path())
-        .status()
-        .await
+        .kill_on_drop(true)
+        .spawn()
         .map_err(|error| format!("{editor}: {error}"))?;
-    if !status.success() {
-        return Err(format!("{editor}: {status}; the text is unchanged"));
+    Ok((editor, file, child))
+}
+
+/// Waits for the editor. It shares our process group, so the signals of its keys reach us, too: its
+/// Ctrl-C is not for us, and with its Ctrl-Z we stop as well, or the shell would not get its turn.
+/// `None` if we are told to end: the editor then was told first, so that it can tidy the terminal.
+async fn attend(child: &mut Child, signals: &mut Signals) -> Option<io::Result<ExitStatus>> {
+    loop {
+        tokio::select! {
+            biased;
+            signal = signals.next() => match signal {
+                Stop::End => break,
+                Stop::Interrupt => {}
+                Stop::Suspend if nobody_resumes_us() => {}
+                Stop::Suspend => {
+                    if let Err(error) = nix::sys::signal::raise(nix::sys::signal::Signal::SIGSTOP) {
+                        return Some(Err(error.into()));
+                    }
+                }
+            },
+            status = child.wait() => return Some(status),
+        }
     }
-    std::fs::read_to_string(file.path()).map_err(|e| format!("{}: {e}", file.path().display()))
+    if let Some(pid) = child.id().and_then(|pid| i32::try_from(pid).ok()) {
+        // It may have ended in this moment.
+        let _ = nix::sys::signal::kill(
+            nix::unistd::Pid::from_raw(pid),
+            nix::sys::signal::Signal::SIGTERM,
+        );
+    }
+    let _ = tokio::time::timeout(EDITOR_GRACE, child.wait()).await;
+    None
 }

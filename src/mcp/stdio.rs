@@ -8,6 +8,8 @@ use tokio_util::sync::CancellationToken;
 
 /// Read at once; also the length up to which a line gets its own copy instead of the buffer.
 const CHUNK: usize = 64 << 10;
+/// A buffer larger than this is given back when the line that needed it is skipped.
+const ROOMY: usize = 16 * CHUNK;
 /// Kept of a line over the limit, to find out whose answer it was.
 const HEAD: usize = 64 << 10;
 const TAIL: usize = 256;
@@ -79,7 +81,7 @@ impl<R: AsyncRead + Unpin> Lines<R> {
         self.scanned = end + 1;
         if self.skipping.is_some() || end - self.start > self.limit {
             self.skip_to(end);
-            self.start = end + 1;
+            self.start = self.scanned;
             return self
                 .skipping
                 .take()
@@ -126,6 +128,11 @@ impl<R: AsyncRead + Unpin> Lines<R> {
         let surplus = skipped.tail.len().saturating_sub(TAIL);
         skipped.tail.drain(..surplus);
         self.start = end;
+        if self.buffer.capacity() > ROOMY {
+            // What grew for one giant line is not held for the rest of the connection.
+            self.buffer = self.buffer.split_off(end);
+            (self.start, self.scanned) = (0, self.scanned - end);
+        }
     }
 }
 
@@ -218,6 +225,33 @@ mod tests {
         }
         all.extend(lines.rest().map(seen));
         all
+    }
+
+    #[tokio::test]
+    async fn a_giant_line_that_is_skipped_gives_its_memory_back() {
+        let giant = vec![b'x'; 8 << 20];
+        for end in [&b"\nnext\n"[..], b""] {
+            let stream = [&giant[..], end].concat();
+            let mut lines = Lines::new(&stream[..], 4 << 20);
+            let mut seen = Vec::new();
+            while lines.fill().await.unwrap() > 0 {
+                seen.extend(std::iter::from_fn(|| lines.take()));
+            }
+            assert!(
+                lines.buffer.capacity() <= ROOMY,
+                "{}",
+                lines.buffer.capacity()
+            );
+            seen.extend(lines.rest());
+            assert!(matches!(
+                seen[0],
+                Line::TooLong {
+                    size: 8_388_608,
+                    ..
+                }
+            ));
+            assert_eq!(seen.len(), if end.is_empty() { 1 } else { 2 });
+        }
     }
 
     proptest! {
