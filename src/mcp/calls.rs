@@ -1,13 +1,14 @@
 //! One tool call: sent, watched, and ended by its answer, its deadline, a cancellation or the end of
 //! the connection.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use serde::Serialize;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
-use tokio::sync::{Notify, watch};
+use tokio::sync::watch;
 use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 
@@ -20,8 +21,8 @@ use crate::model::{Cause, Failure, Obedience, Progress, Stage};
 const MAX_ROUNDS: usize = rmcp::model::DEFAULT_MRTR_MAX_ROUNDS;
 /// How long to watch what a server does after it was told to cancel.
 const WATCH: Duration = Duration::from_secs(5);
-/// Progress this soon after the cancellation may have been on its way before the server read it.
-const CROSSING: Duration = Duration::from_millis(250);
+/// Silence this long at the end of that is obedience: many servers look for a cancellation only between two steps.
+const SILENCE: Duration = Duration::from_millis(2_500);
 
 pub(super) async fn call(
     link: &Arc<Link>,
@@ -78,8 +79,7 @@ impl<'a> Running<'a> {
         } = control;
         let watched = Watched {
             show: progress,
-            cancelled: OnceLock::new(),
-            went_on: Notify::new(),
+            cancelled: Mutex::default(),
         };
         Self {
             link,
@@ -116,7 +116,8 @@ impl<'a> Running<'a> {
 
     /// Tells the server to stop and watches whether it does.
     async fn cancelled(&self, mut ticket: Ticket) -> NoAnswer {
-        let _ = self.watched.cancelled.set(Instant::now());
+        let now = Instant::now();
+        *self.watched.cancelled.lock() = Some(now);
         ticket.cancel("cancelled by the caller");
         tokio::select! {
             biased;
@@ -125,8 +126,7 @@ impl<'a> Running<'a> {
                 Ok(_) | Err(Cause::Rpc { .. }) => NoAnswer::Cancelled(Obedience::Confirmed),
                 Err(cause) => failed(cause),
             },
-            () = self.watched.went_on.notified() => NoAnswer::Cancelled(Obedience::Ignored),
-            () = sleep(WATCH) => NoAnswer::Cancelled(Obedience::Silent),
+            () = sleep(WATCH) => NoAnswer::Cancelled(self.watched.verdict(now)),
         }
     }
 
@@ -161,16 +161,26 @@ async fn expired(deadline: &mut watch::Receiver<Instant>) -> Instant {
 /// Where progress goes: to the caller, or, after a cancellation, to the proof that it was ignored.
 struct Watched {
     show: Box<dyn Fn(Progress) + Send + Sync>,
-    cancelled: OnceLock<Instant>,
-    went_on: Notify,
+    /// When it was cancelled or, later, last heard of.
+    cancelled: Mutex<Option<Instant>>,
 }
 
 impl Watched {
     fn progressed(&self, progress: Progress) {
-        match self.cancelled.get() {
-            None => (self.show)(progress),
-            Some(at) if at.elapsed() > CROSSING => self.went_on.notify_one(),
-            Some(_) => {}
+        if let Some(heard) = self.cancelled.lock().as_mut() {
+            *heard = Instant::now();
+            return;
+        }
+        (self.show)(progress);
+    }
+
+    /// Of a server that has not answered since it was told to stop.
+    fn verdict(&self, told: Instant) -> Obedience {
+        let heard = self.cancelled.lock().unwrap_or(told);
+        if heard > told && heard.elapsed() < SILENCE {
+            Obedience::Ignored
+        } else {
+            Obedience::Silent
         }
     }
 }

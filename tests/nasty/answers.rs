@@ -129,7 +129,7 @@ async fn a_cancel_tells_who_obeys() {
         ("slow", Obedience::Silent),
         ("stubborn", Obedience::Ignored),
     ] {
-        let call = within(host.deck.begin(&host.id, tool, r#"{"seconds":4}"#)).await;
+        let call = within(host.deck.begin(&host.id, tool, r#"{"seconds":12}"#)).await;
         let moving = |fleet: &envdeck::model::Fleet| fleet.calls[&call].progress.is_some();
         within(host.deck.wait_until("progress", moving)).await;
         within(host.deck.request(Command::Cancel(call)))

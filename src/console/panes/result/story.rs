@@ -8,7 +8,7 @@ use crate::console::panes::Cx;
 use crate::console::theme::Role;
 use crate::console::widgets::form::json_text::compact;
 use crate::console::widgets::pen::{Pen, paragraph};
-use crate::model::{Call, Failure, Obedience, Outcome};
+use crate::model::{Call, Cause, Failure, Obedience, Outcome};
 
 pub fn draw(call: &Call, area: Rect, buf: &mut Buffer, cx: &Cx) {
     let Some(outcome) = call.outcome() else {
@@ -49,6 +49,12 @@ fn fail(failure: &Failure, add: &mut dyn FnMut(&str, Role)) {
         &format!("✖ {}: {}", failure.stage, failure.cause),
         Role::LevelError,
     );
+    if let Cause::Rpc {
+        data: Some(data), ..
+    } = &failure.cause
+    {
+        add(&format!("data: {data}"), Role::Text);
+    }
     if let Some(hint) = &failure.hint {
         add(&format!("→ {hint}"), Role::Text);
     }
