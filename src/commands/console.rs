@@ -48,12 +48,12 @@ pub fn run(options: &Console, paths: &Paths) -> anyhow::Result<u8> {
         .theme
         .clone()
         .or_else(|| preferences.as_ref().map(|(p, _)| p.theme.clone()));
-    let theme = Theme::load(
-        &name.unwrap_or_default(),
-        looks.themes.as_deref(),
-        looks.depth,
-    );
-    let theme = theme.map_err(|problem| problems.push(problem)).ok();
+    // Without a name the settings could not be read, which is said already.
+    let theme = name.and_then(|name| {
+        Theme::load(&name, looks.themes.as_deref(), looks.depth)
+            .map_err(|problem| problems.push(problem))
+            .ok()
+    });
     problems.extend(options.log.as_deref().and_then(|filter| {
         let problem = telemetry::problem(filter)?;
         Some(format!("envdeck: the log filter `{filter}`: {problem}"))
