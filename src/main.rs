@@ -1,8 +1,6 @@
 //! Parses the arguments, runs a front end, exits with its code.
 
-#![allow(clippy::print_stderr)] // the last word of a program that failed
-
-use std::io::{stderr, stdout};
+use std::io::{Write, stderr, stdout};
 use std::process::ExitCode;
 
 use envdeck::cli::{Cli, Command};
@@ -14,7 +12,8 @@ fn main() -> ExitCode {
     match run() {
         Ok(code) => ExitCode::from(code),
         Err(error) => {
-            eprintln!("envdeck: {error:#}");
+            // Not `eprintln!`: it panics where the terminal is gone.
+            let _ = writeln!(stderr(), "envdeck: {error:#}");
             ExitCode::from(exit::ENVIRONMENT)
         }
     }

@@ -6,6 +6,7 @@ use std::path::Path;
 
 use tracing_appender::non_blocking::WorkerGuard;
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::ParseError;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::prelude::*;
 
@@ -20,11 +21,14 @@ const ROTATE_AT: u64 = 10 << 20;
 pub fn start(log: &Path, filter: &str, events: LogWriter) -> io::Result<WorkerGuard> {
     private_directory(log.parent().unwrap_or(Path::new(".")))?;
     if std::fs::metadata(log).is_ok_and(|log| log.len() > ROTATE_AT) {
-        std::fs::rename(log, log.with_extension("log.old"))?;
+        match std::fs::rename(log, log.with_extension("log.old")) {
+            // Another console that starts now was faster.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            renamed => renamed?,
+        }
     }
     let (writer, guard) = tracing_appender::non_blocking(private_append(log)?);
-    // rmcp's own messages can quote whole payloads, so only its errors are let through.
-    let filter = EnvFilter::try_new(format!("{filter},rmcp=error")).map_err(io::Error::other)?;
+    let filter = parse(filter).map_err(io::Error::other)?;
     let file = tracing_subscriber::fmt::layer()
         .with_ansi(false)
         .with_writer(writer)
@@ -36,6 +40,16 @@ pub fn start(log: &Path, filter: &str, events: LogWriter) -> io::Result<WorkerGu
         .with_filter(EnvFilter::new("warn,rmcp=error"));
     tracing_subscriber::registry().with(file).with(pane).init();
     Ok(guard)
+}
+
+/// What is wrong with a `filter` for [`start`], if anything is.
+pub fn problem(filter: &str) -> Option<String> {
+    parse(filter).err().map(|error| error.to_string())
+}
+
+/// rmcp's own messages can quote whole payloads, so only its errors are let through.
+fn parse(filter: &str) -> Result<EnvFilter, ParseError> {
+    EnvFilter::try_new(format!("{filter},rmcp=error"))
 }
 
 /// One formatted message becomes one line of the Events pane.
@@ -50,5 +64,18 @@ impl Write for EventsPane {
 
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_filter_that_means_nothing_is_a_problem_before_anything_starts() {
+        for good in ["debug", "", "envdeck=trace,warn"] {
+            assert_eq!(problem(good), None, "{good}");
+        }
+        assert!(problem("envdeck=loud").is_some_and(|problem| problem.contains("expected one of")));
     }
 }

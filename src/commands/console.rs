@@ -21,6 +21,7 @@ use crate::model::{Ask, Caller, Command, Failure, InstanceId, RunId};
 use crate::orchestrator::{self, Handle, Orchestrator};
 use crate::paths::{Paths, RunDirectory, private_directory};
 use crate::stores::history::History;
+use crate::stores::lines::clean;
 use crate::stores::logs::EVENTS_LOG;
 use crate::stores::results::ResultStore;
 use crate::telemetry;
@@ -47,12 +48,16 @@ pub fn run(options: &Console, paths: &Paths) -> anyhow::Result<u8> {
         .theme
         .clone()
         .or_else(|| preferences.as_ref().map(|(p, _)| p.theme.clone()));
-    let theme = Theme::load(
-        &name.unwrap_or_default(),
-        looks.themes.as_deref(),
-        looks.depth,
-    );
-    let theme = theme.map_err(|problem| problems.push(problem)).ok();
+    // Without a name the settings could not be read, which is said already.
+    let theme = name.and_then(|name| {
+        Theme::load(&name, looks.themes.as_deref(), looks.depth)
+            .map_err(|problem| problems.push(problem))
+            .ok()
+    });
+    problems.extend(options.log.as_deref().and_then(|filter| {
+        let problem = telemetry::problem(filter)?;
+        Some(format!("envdeck: the log filter `{filter}`: {problem}"))
+    }));
     problems.extend(unusable_terminal(env));
     let (Some(config), Some((preferences, keymap)), Some(theme), []) =
         (config, preferences, theme, &problems[..])
@@ -116,10 +121,12 @@ pub fn run(options: &Console, paths: &Paths) -> anyhow::Result<u8> {
     );
     let left = shut_down(&runtime, orchestrator);
     runtime.shutdown_timeout(std::time::Duration::from_secs(1));
-    outcome.context("the terminal failed")?;
+    let mut err = io::stderr().lock();
     for failure in &left {
-        eprintln!("left behind: {failure}");
+        // Not `eprintln!`: it panics where the terminal is gone. What failed may quote a server.
+        let _ = writeln!(err, "left behind: {}", clean(&failure.to_string()));
     }
+    outcome.context("the terminal failed")?;
     Ok(if left.is_empty() {
         exit::OK
     } else {

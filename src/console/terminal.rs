@@ -130,7 +130,11 @@ impl Terminal {
 
 impl Drop for Terminal {
     fn drop(&mut self) {
-        self.leave();
+        // After a panic the hook has done so; leaving the alternate screen twice would put the cursor back
+        // over the report.
+        if !std::thread::panicking() {
+            self.leave();
+        }
     }
 }
 

@@ -41,6 +41,18 @@ pub(super) struct Flight {
     gone: watch::Sender<Option<Failure>>,
     last_good: Option<Arc<Call>>,
     memory: VecDeque<(Instant, u64)>,
+    /// What the server's own news asked for.
+    relisting: Relisting,
+}
+
+/// However often a server says that its tools changed, one listing is under way, and the last word counts.
+#[derive(Clone, Copy, Default, PartialEq)]
+enum Relisting {
+    #[default]
+    No,
+    UnderWay,
+    /// They changed again after it had been asked for.
+    Stale,
 }
 
 impl Flight {
@@ -51,6 +63,7 @@ impl Flight {
             gone: watch::Sender::new(None),
             last_good: None,
             memory: VecDeque::new(),
+            relisting: Relisting::No,
         }
     }
 
@@ -58,6 +71,7 @@ impl Flight {
     pub fn reset(&mut self) {
         self.gone = watch::Sender::new(None);
         self.memory.clear();
+        self.relisting = Relisting::No;
     }
 
     /// Accepts a call and makes it, or tells why not.
@@ -88,6 +102,23 @@ impl Flight {
             .spawn(async move { Finished::Call(call.await, asker) });
     }
 
+    /// The server says that its tools changed: asks for them, unless that is under way.
+    pub fn relist(&mut self, client: &ToolClient, timeout: Duration) {
+        if self.relisting == Relisting::No {
+            self.relisting = Relisting::UnderWay;
+            self.list_tools(client, timeout, None);
+        } else {
+            self.relisting = Relisting::Stale;
+        }
+    }
+
+    /// A listing of [`Flight::relist`] has landed; asks once more if they changed meanwhile.
+    pub fn relisted(&mut self, client: &ToolClient, timeout: Duration) {
+        if std::mem::take(&mut self.relisting) == Relisting::Stale {
+            self.relist(client, timeout);
+        }
+    }
+
     /// Asks for the tools again, without waiting.
     pub fn list_tools(&mut self, client: &ToolClient, timeout: Duration, asker: Option<Asker>) {
         let (client, mut gone) = (client.clone(), self.gone.subscribe());
@@ -111,7 +142,10 @@ impl Flight {
             match self.tasks.join_next().await {
                 Some(Ok(finished)) => return self.land(finished),
                 // Calls catch their panics themselves; what remains is a listing of tools.
-                Some(Err(error)) => tracing::error!("a task of an instance was lost: {error}"),
+                Some(Err(error)) => {
+                    tracing::error!("a task of an instance was lost: {error}");
+                    self.relisting = Relisting::No;
+                }
                 None => std::future::pending().await,
             }
         }

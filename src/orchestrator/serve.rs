@@ -6,7 +6,6 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tokio::time::timeout;
 
-use super::core::Asker;
 use super::flight::Landed;
 use super::handle::Reply;
 use super::health::{Health, Pulse};
@@ -64,8 +63,11 @@ impl Instance {
                 Turn::Letter(Letter::Call(call, asker)) => {
                     self.flight.launch(&self.seat, &client, call, asker);
                 }
-                Turn::Letter(Letter::ListTools(asker)) => self.relist(&client, Some(asker)),
-                Turn::Landed(landed) => self.take_landed(landed).await,
+                Turn::Letter(Letter::ListTools(asker)) => {
+                    let timeout = self.seat.backend.call_timeout;
+                    self.flight.list_tools(&client, timeout, Some(asker));
+                }
+                Turn::Landed(landed) => self.take_landed(&client, landed).await,
                 Turn::Pulse(Pulse::SampleDue) => self.sample(running.as_mut()).await,
                 Turn::Pulse(Pulse::Probed(probe)) => {
                     if let Some(death) = self.take_probe(&mut health, probe).await {
@@ -97,15 +99,13 @@ impl Instance {
         }
     }
 
-    fn relist(&mut self, client: &ToolClient, asker: Option<Asker>) {
-        self.flight
-            .list_tools(client, self.seat.backend.call_timeout, asker);
-    }
-
-    async fn take_landed(&mut self, landed: Landed) {
+    async fn take_landed(&mut self, client: &ToolClient, landed: Landed) {
         let Landed::Tools(tools, asker) = landed else {
             return;
         };
+        if asker.is_none() {
+            self.flight.relisted(client, self.seat.backend.call_timeout);
+        }
         let answer = match tools {
             Ok(tools) => {
                 self.report_tools(tools).await;
@@ -135,7 +135,7 @@ impl Instance {
     async fn take_news(&mut self, client: &ToolClient, digest: &Digest) {
         self.seat.report_noise(digest.noise).await;
         if digest.tools_changed {
-            self.relist(client, None);
+            self.flight.relist(client, self.seat.backend.call_timeout);
         }
     }
 

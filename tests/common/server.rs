@@ -1,6 +1,7 @@
 //! The MCP server of a fake instance: answers line by line, as its manners say.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -12,10 +13,11 @@ use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 /// `echo`; `fail`; `sleep {ms}`; `hang`; `obey` and `ignore` a cancellation; `crash {code}`; `farewell` answers, then
-/// exits; `progress {ms, times}`; `grow` gets one more tool; `babble {lines}` that are not JSON-RPC.
-const TOOLS: [&str; 11] = [
+/// exits; `progress {ms, times}`; `grow` gets one more tool; `babble {lines}` that are not JSON-RPC; `listings` tells how often the
+/// tools were asked for.
+const TOOLS: [&str; 12] = [
     "echo", "fail", "sleep", "hang", "obey", "ignore", "crash", "farewell", "progress", "grow",
-    "babble",
+    "babble", "listings",
 ];
 
 #[derive(Clone, Default)]
@@ -24,6 +26,8 @@ pub struct Manners {
     pub silent: bool,
     /// Never answers a ping.
     pub deaf_to_pings: bool,
+    /// Takes so long to list its tools, after the first time.
+    pub slow_to_relist: Duration,
 }
 
 struct Server {
@@ -32,6 +36,7 @@ struct Server {
     exit: Arc<watch::Sender<Option<Exit>>>,
     cancelled: Mutex<HashMap<String, CancellationToken>>,
     extra_tools: Mutex<usize>,
+    listings: AtomicUsize,
 }
 
 /// Serves until `end`, then drops the pipe.
@@ -49,6 +54,7 @@ pub async fn serve(
         exit,
         cancelled: Mutex::default(),
         extra_tools: Mutex::default(),
+        listings: AtomicUsize::new(0),
     });
     let listen = async {
         let mut lines = BufReader::new(read).lines();
@@ -90,7 +96,14 @@ impl Server {
                     "serverInfo": { "name": "fake", "version": "1.0" },
                 }),
             ),
-            "tools/list" => self.reply(id, json!({ "tools": self.tools() })),
+            "tools/list" => {
+                let listed = self.listings.fetch_add(1, Ordering::SeqCst);
+                let tools = self.tools();
+                if listed > 0 {
+                    sleep(self.manners.slow_to_relist).await;
+                }
+                self.reply(id, json!({ "tools": tools }));
+            }
             "ping" if !self.manners.deaf_to_pings => self.reply(id, json!({})),
             "tools/call" => self.call(id, params).await,
             "notifications/cancelled" => {
@@ -147,6 +160,10 @@ impl Server {
                 *self.extra_tools.lock().unwrap() += 1;
                 self.notify("notifications/tools/list_changed", &json!({}));
                 self.say(id, "grown", false);
+            }
+            "listings" => {
+                let listings = self.listings.load(Ordering::SeqCst);
+                self.say(id, &listings.to_string(), false);
             }
             "babble" => {
                 (0..number("lines")).for_each(|line| self.raw(&format!("not JSON-RPC {line}\n")));

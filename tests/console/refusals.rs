@@ -133,3 +133,22 @@ fn the_console_names_the_same_log_file_and_writes_it() {
     pty.key("Escape");
     crate::desk::quit_clean(&pty);
 }
+
+#[test]
+fn broken_settings_are_not_blamed_on_the_theme() {
+    let settings = home();
+    fs::create_dir(settings.path().join("envdeck")).unwrap();
+    fs::write(
+        settings.path().join("envdeck/console.yaml"),
+        "them: light\n",
+    )
+    .unwrap();
+    let env = [("XDG_CONFIG_HOME", settings.path().to_str().unwrap())];
+    let pty = Pty::spawn(ENVDECK, &[], 200, 40, &env);
+    pty.assert_clean_exit(2);
+    let screen = pty.screen();
+    assert!(
+        screen.contains("unknown field") && !screen.contains("no theme"),
+        "{screen}"
+    );
+}

@@ -12,6 +12,8 @@ use tokio::sync::broadcast::Receiver;
 use tokio::time::Instant;
 
 use crate::deck::{Deck, backend, call, seconds};
+use crate::fake::Script;
+use crate::server::Manners;
 
 /// Calls wait 10 s for an answer or progress, and 60 s in all.
 async fn deck() -> (Deck, InstanceId) {
@@ -304,4 +306,35 @@ async fn a_full_queue_refuses_at_once() {
     .await;
     tokio::time::sleep(Duration::from_millis(1)).await;
     assert_eq!(deck.handle.send(Command::Watch(None)), Ok(()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_keeps_changing_its_tools_is_asked_once_at_a_time_and_for_the_last_word() {
+    let slow = Script {
+        server: Manners {
+            slow_to_relist: seconds(5),
+            ..Manners::default()
+        },
+        ..Script::default()
+    };
+    let deck = Deck::new(vec![backend("one")], &[("one", slow)]);
+    let id = deck.open_one("one").await;
+    let before = deck.instance(&id).tools.as_ref().unwrap().len();
+    for _ in 0..20 {
+        deck.call(&id, "grow", "{}").await;
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+    let all = |instance: &envdeck::model::Instance| {
+        instance
+            .tools
+            .as_ref()
+            .is_some_and(|tools| tools.len() == before + 20)
+    };
+    deck.wait_for(&id, "all tools are listed", all).await;
+    let Outcome::Done(asked) = deck.call(&id, "listings", "{}").await else {
+        panic!("not answered")
+    };
+    let said = deck.handle.results().meta(asked).unwrap().preview;
+    // At the start, for the first change, and for all that came while that was answered.
+    assert_eq!(&*said, "3");
 }
