@@ -8,9 +8,10 @@ use envdeck::console::keymap::{Context, Keymap};
 fn table() -> String {
     let keymap = Keymap::default();
     let global = keymap.table(Context::Global).into_iter();
-    let everywhere: String = global
+    let everywhere: Vec<_> = global
         .map(|(action, chords)| format!("| {} | {} |\n", code(&chords), action.help()))
         .collect();
+    let everywhere = everywhere.concat();
     // The same action has the same keys in all panes that have it.
     let mut rows: Vec<(Action, Vec<String>, Vec<String>)> = Vec::new();
     for context in Context::all().filter(|context| *context != Context::Global) {

@@ -42,7 +42,7 @@ pub fn draw(call: &Call, area: Rect, buf: &mut Buffer, cx: &Cx) {
     if let CallState::Cancelling { since } = call.state {
         let waited = between(since, cx.now);
         let text = if waited < PATIENCE {
-            let left = (PATIENCE - waited).as_secs() + 1;
+            let left = PATIENCE.saturating_sub(waited).as_secs() + 1;
             format!("cancel sent, the server has {left} s to obey")
         } else {
             format!(
