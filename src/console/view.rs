@@ -246,8 +246,8 @@ impl Model {
                 &[
                     Action::NewSession,
                     Action::CommandLine,
-                    Action::Help,
                     Action::Close,
+                    Action::Help,
                 ]
             } else {
                 &[Action::Back]
@@ -357,17 +357,20 @@ pub(super) fn tab_at(slot: &Slot, x: u16) -> Option<PaneKind> {
     })
 }
 
-/// As many whole hints (pairs of spans) as fit.
+/// As many whole hints (pairs of spans) as fit with the last one, the way to help or back.
 fn fitting(spans: &[Span<'static>], room: usize) -> Line<'static> {
-    let mut used = 0;
+    let width = |pair: &[Span]| pair.iter().map(Span::width).sum::<usize>();
+    let (others, last) = spans.split_at(spans.len().saturating_sub(2));
+    let mut used = width(last);
     let mut kept = Vec::new();
-    for pair in spans.chunks(2) {
-        used += pair.iter().map(Span::width).sum::<usize>();
+    for pair in others.chunks(2) {
+        used += width(pair);
         if used > room {
             break;
         }
         kept.extend_from_slice(pair);
     }
+    kept.extend_from_slice(last);
     Line::from(kept)
 }
 

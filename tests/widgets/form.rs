@@ -66,7 +66,7 @@ fn the_form_shows_what_a_schema_says() {
     │                                                                              │
     │                                                                              │
     └──────────────────────────────────────────────────────────────────────────────┘
-     ctrl+s send  enter open  ctrl+o omit/null  f2 form/JSON  f4 editor
+     ctrl+s send  enter open  ctrl+o omit/null  f2 form/JSON  f4 editor  ? help
     "#);
 }
 
@@ -195,7 +195,7 @@ fn a_nested_object_is_a_group() {
     │                                                                              │
     │                                                                              │
     └──────────────────────────────────────────────────────────────────────────────┘
-     ctrl+s send  enter open  ctrl+o omit/null  f2 form/JSON  f4 editor
+     ctrl+s send  enter open  ctrl+o omit/null  f2 form/JSON  f4 editor  ? help
     "#);
     assert_eq!(
         sent(harness).unwrap(),

@@ -53,7 +53,7 @@ fn every_source_has_its_mark() {
     │                                                          │
     │                                                          │
     └──────────────────────────────────────────────────────────┘
-     f follow  / search  n next  & filter  w wrap  t times
+     f follow  / search  n next  & filter  w wrap  ? help
     "#);
 }
 
