@@ -2,18 +2,43 @@
 
 #![allow(clippy::unwrap_used)] // tests may
 
+use envdeck::console::action::Action;
 use envdeck::console::keymap::{Context, Keymap};
 
 fn table() -> String {
-    let rows = Keymap::default().table(Context::Global);
-    let lines = rows.into_iter().map(|(action, chords)| {
-        let keys: Vec<_> = chords.iter().map(|chord| format!("`{chord}`")).collect();
-        format!("| {} | {} |\n", keys.join(" "), action.help())
+    let keymap = Keymap::default();
+    let global = keymap.table(Context::Global).into_iter();
+    let everywhere: Vec<_> = global
+        .map(|(action, chords)| format!("| {} | {} |\n", code(&chords), action.help()))
+        .collect();
+    let everywhere = everywhere.concat();
+    // The same action has the same keys in all panes that have it.
+    let mut rows: Vec<(Action, Vec<String>, Vec<String>)> = Vec::new();
+    for context in Context::all().filter(|context| *context != Context::Global) {
+        for (action, chords) in keymap.table(context) {
+            match rows
+                .iter_mut()
+                .find(|row| (row.0, &row.1) == (action, &chords))
+            {
+                Some(row) => row.2.push(context.to_string()),
+                None => rows.push((action, chords, vec![context.to_string()])),
+            }
+        }
+    }
+    let lines = rows.into_iter().map(|(action, chords, contexts)| {
+        let contexts = contexts.join(", ");
+        format!("| {} | {contexts} | {} |\n", code(&chords), action.help())
     });
+    let in_panes: String = lines.collect();
     format!(
-        "| key | meaning |\n|---|---|\n{}",
-        lines.collect::<String>()
+        "| key | meaning |\n|---|---|\n{everywhere}\n\
+         | key | only in | meaning |\n|---|---|---|\n{in_panes}"
     )
+}
+
+fn code(chords: &[String]) -> String {
+    let keys: Vec<_> = chords.iter().map(|chord| format!("`{chord}`")).collect();
+    keys.join(" ")
 }
 
 /// Run with `UPDATE_EXPECTED=1` to write the table anew.

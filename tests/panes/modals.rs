@@ -226,3 +226,18 @@ fn pages_scroll_and_stop_at_their_end() {
     assert!(end.press("jjjg").screen().contains("what happened"));
     assert!(fleet().instance(&instance(FAILED)).is_some());
 }
+
+#[test]
+fn however_many_hints_there_are_the_way_to_help_is_one_of_them() {
+    for (width, height) in [(60, 15), (80, 24), (120, 36), (160, 45)] {
+        for pane in 1..=9 {
+            let harness = full(width, height).press(&pane.to_string());
+            let screen = harness.screen();
+            let hints = screen.lines().last().unwrap_or_default();
+            assert!(
+                hints.ends_with(" ?  help") || hints.ends_with("? help"),
+                "{pane}: {hints}"
+            );
+        }
+    }
+}
