@@ -8,7 +8,9 @@ use envdeck::console::msg::{Done, Msg};
 use envdeck::console::testing::fleet::{READY, backend, call, fleet, instance, tool};
 use envdeck::console::testing::{Harness, NOW};
 use envdeck::console::theme::{ColorDepth, Theme};
-use envdeck::model::{CallId, CallState, Caller, Fleet, Happening, Outcome, ToolSpec};
+use envdeck::model::{
+    CallId, CallState, Caller, Fleet, Happening, Level, Notice, Outcome, ToolSpec,
+};
 use envdeck::stores::logs::Source;
 use envdeck::stores::results::ResultStore;
 use serde_json::json;
@@ -178,6 +180,19 @@ fn a_death_card() {
 #[test]
 fn logs_over_the_whole_screen() {
     insta::assert_snapshot!(pictures(|width, height| full(width, height).press("7z")));
+}
+
+#[test]
+fn nothing_shines_through_a_toast() {
+    let mut harness = full(60, 15).press("2jj<enter>");
+    let text = "words so long that they reach over the border of the card";
+    harness.send(Msg::Notice(Notice::new(Level::Warn, text)));
+    let screen = harness.screen();
+    let row = screen.lines().position(|line| line.contains("! words so"));
+    let row = u16::try_from(row.unwrap()).unwrap();
+    let toast = harness.buffer()[(20, row)].style();
+    let column = (10..50).find(|column| harness.buffer()[(*column, row)].style() != toast);
+    assert_eq!(column, None, "{screen}");
 }
 
 /// How the first cell of each text on the screen is styled.
