@@ -38,6 +38,10 @@ pub async fn run(
     looks: Looks,
 ) -> io::Result<()> {
     let mut signals = Signals::new()?;
+    // The window may have changed before anybody listened.
+    let (width, height) = Terminal::size()?;
+    terminal.resize(width, height)?;
+    model.update(Msg::Resize(width, height));
     let mut input = EventStream::new();
     let mut fleet = handle.fleet();
     let mut notices = handle.notices();
@@ -81,6 +85,10 @@ pub async fn run(
                     model.update(Msg::Resize(width, height));
                     Msg::Done(Done::Resumed)
                 }
+                Stop::Resize => {
+                    let (width, height) = Terminal::size()?;
+                    Msg::Resize(width, height)
+                }
             },
             Ok(()) = fleet.changed() => Msg::Fleet(fleet.borrow_and_update().clone()),
             notice = notices.recv() => match from_notice(notice) {
@@ -120,8 +128,8 @@ fn message(event: Event) -> Option<Msg> {
         Event::Key(key) => Some(Msg::Key(key)),
         Event::Mouse(mouse) => Some(Msg::Mouse(mouse)),
         Event::Paste(text) => Some(Msg::Paste(text)),
-        Event::Resize(width, height) => Some(Msg::Resize(width, height)),
-        Event::FocusGained | Event::FocusLost => None,
+        // Told by the signal, which we hear from the first moment on.
+        Event::Resize(..) | Event::FocusGained | Event::FocusLost => None,
     }
 }
 
@@ -198,6 +206,8 @@ enum Stop {
     /// Ctrl-C of a terminal that is not in raw mode, or somebody's SIGINT.
     Interrupt,
     Suspend,
+    /// The window has another size.
+    Resize,
 }
 
 struct Signals {
@@ -205,6 +215,7 @@ struct Signals {
     hangup: Signal,
     interrupt: Signal,
     suspend: Signal,
+    window: Signal,
 }
 
 impl Signals {
@@ -216,6 +227,7 @@ impl Signals {
             suspend: signal(SignalKind::from_raw(
                 nix::sys::signal::Signal::SIGTSTP as i32,
             ))?,
+            window: signal(SignalKind::window_change())?,
         })
     }
 
@@ -225,6 +237,7 @@ impl Signals {
             _ = self.hangup.recv() => Stop::End,
             _ = self.interrupt.recv() => Stop::Interrupt,
             _ = self.suspend.recv() => Stop::Suspend,
+            _ = self.window.recv() => Stop::Resize,
         }
     }
 }
@@ -295,7 +308,7 @@ async fn attend(child: &mut Child, signals: &mut Signals) -> Option<io::Result<E
             biased;
             signal = signals.next() => match signal {
                 Stop::End => break,
-                Stop::Interrupt => {}
+                Stop::Interrupt | Stop::Resize => {}
                 Stop::Suspend if nobody_resumes_us() => {}
                 Stop::Suspend => {
                     if let Err(error) = nix::sys::signal::raise(nix::sys::signal::Signal::SIGSTOP) {

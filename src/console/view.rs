@@ -238,7 +238,7 @@ impl Model {
         let (more, always): (&[Action], &[Action]) = if self.modals.is_empty() && !typing {
             (
                 &[Action::NewSession, Action::CommandLine],
-                &[Action::Help, Action::Close],
+                &[Action::Close, Action::Help],
             )
         } else {
             (&[], &[Action::Back])

@@ -66,7 +66,7 @@ fn the_form_shows_what_a_schema_says() {
     │                                                                              │
     │                                                                              │
     └──────────────────────────────────────────────────────────────────────────────┘
-     ctrl+s send  enter open  ctrl+o omit/null  f2 form/JSON  ? help  q back
+     ctrl+s send  enter open  ctrl+o omit/null  f2 form/JSON  q back  ? help
     "#);
 }
 
@@ -195,7 +195,7 @@ fn a_nested_object_is_a_group() {
     │                                                                              │
     │                                                                              │
     └──────────────────────────────────────────────────────────────────────────────┘
-     ctrl+s send  enter open  ctrl+o omit/null  f2 form/JSON  ? help  q back
+     ctrl+s send  enter open  ctrl+o omit/null  f2 form/JSON  q back  ? help
     "#);
     assert_eq!(
         sent(harness).unwrap(),
@@ -510,7 +510,7 @@ fn tools_show_marks_filter_and_description() {
     │                                                                              │
     │                                                                              │
     └──────────────────────────────────────────────────────────────────────────────┘
-     c call  / search  ctrl+r list again  y copy  Y copy all  ? help  q back
+     c call  / search  ctrl+r list again  y copy  Y copy all  q back  ? help
     "#);
     let harness = harness.press("/re");
     insta::assert_snapshot!(rows(&harness, 5), @r#"

@@ -53,7 +53,7 @@ fn every_source_has_its_mark() {
     │                                                          │
     │                                                          │
     └──────────────────────────────────────────────────────────┘
-     f follow  / search  n next  & filter  ? help  q back
+     f follow  / search  n next  & filter  q back  ? help
     "#);
 }
 
