@@ -38,6 +38,11 @@ pub async fn run(
     looks: Looks,
 ) -> io::Result<()> {
     let mut signals = Signals::new()?;
+    let mut resizes = signal(SignalKind::window_change())?;
+    // Changes of the size are heard from here on; what it became since the start is seen now.
+    let (width, height) = Terminal::size()?;
+    terminal.resize(width, height)?;
+    model.update(Msg::Resize(width, height));
     let mut input = EventStream::new();
     let mut fleet = handle.fleet();
     let mut notices = handle.notices();
@@ -77,11 +82,11 @@ pub async fn run(
                     drop(input);
                     suspend(&mut terminal)?;
                     input = EventStream::new();
-                    let (width, height) = Terminal::size()?;
-                    model.update(Msg::Resize(width, height));
+                    model.update(resized()?);
                     Msg::Done(Done::Resumed)
                 }
             },
+            Some(()) = resizes.recv() => resized()?,
             Ok(()) = fleet.changed() => Msg::Fleet(fleet.borrow_and_update().clone()),
             notice = notices.recv() => match from_notice(notice) {
                 Some(msg) => msg,
@@ -115,13 +120,18 @@ pub async fn run(
     }
 }
 
+fn resized() -> io::Result<Msg> {
+    let (width, height) = Terminal::size()?;
+    Ok(Msg::Resize(width, height))
+}
+
 fn message(event: Event) -> Option<Msg> {
     match event {
         Event::Key(key) => Some(Msg::Key(key)),
         Event::Mouse(mouse) => Some(Msg::Mouse(mouse)),
         Event::Paste(text) => Some(Msg::Paste(text)),
-        Event::Resize(width, height) => Some(Msg::Resize(width, height)),
-        Event::FocusGained | Event::FocusLost => None,
+        // Lost where it comes together with keys (crossterm 0.29): we listen to the signal ourselves.
+        Event::Resize(..) | Event::FocusGained | Event::FocusLost => None,
     }
 }
 
