@@ -81,8 +81,7 @@ pub async fn run(
                     drop(input);
                     suspend(&mut terminal)?;
                     input = EventStream::new();
-                    let (width, height) = Terminal::size()?;
-                    model.update(Msg::Resize(width, height));
+                    model.update(resized()?);
                     Msg::Done(Done::Resumed)
                 }
                 Stop::Resize => {
@@ -90,6 +89,7 @@ pub async fn run(
                     Msg::Resize(width, height)
                 }
             },
+            Some(()) = resizes.recv() => resized()?,
             Ok(()) = fleet.changed() => Msg::Fleet(fleet.borrow_and_update().clone()),
             notice = notices.recv() => match from_notice(notice) {
                 Some(msg) => msg,
@@ -121,6 +121,11 @@ pub async fn run(
         }
         frame.request();
     }
+}
+
+fn resized() -> io::Result<Msg> {
+    let (width, height) = Terminal::size()?;
+    Ok(Msg::Resize(width, height))
 }
 
 fn message(event: Event) -> Option<Msg> {

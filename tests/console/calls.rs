@@ -51,6 +51,21 @@ fn raw_json_is_pasted_and_sent_as_it_is() {
 }
 
 #[test]
+fn a_large_paste_arrives_to_its_last_character() {
+    let pty = demo();
+    open_form(&pty, "echo");
+    pty.key("Escape");
+    pty.key("F2");
+    pty.wait_for("4 Call ─ echo  JSON", DEADLINE);
+    let text = "many words ".repeat(20_000);
+    pty.paste(&format!("{{\"text\": \"{text}\",\n\"end\": true}}"));
+    pty.wait_for(r#""end": true}"#, DEADLINE);
+    pty.key("Ctrl+S");
+    pty.wait_for(regex("5 Result ─ echo  ok .* 215 KiB"), DEADLINE);
+    quit_clean(&pty);
+}
+
+#[test]
 fn a_nested_form_is_filled_in_with_the_keyboard_alone() {
     let pty = demo();
     open_form(&pty, "order");

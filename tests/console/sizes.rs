@@ -1,7 +1,7 @@
 //! Small, large, and changing while something is open.
 
 use crate::common::{DEADLINE, pty::Pty};
-use crate::desk::{ENVDECK, demo, quit_clean, wait_ready};
+use crate::desk::{ENVDECK, demo, open_form, quit_clean, wait_ready};
 
 #[test]
 fn a_tiny_terminal_says_so_and_survives() {
@@ -19,6 +19,25 @@ fn a_tiny_terminal_says_so_and_survives() {
     pty.wait_for("60×15", DEADLINE);
     pty.resize(120, 36);
     pty.wait_for("2 Instances", DEADLINE);
+    quit_clean(&pty);
+}
+
+#[test]
+fn a_resize_in_the_middle_of_typing_is_not_lost() {
+    let pty = demo();
+    open_form(&pty, "echo");
+    for step in 0..20 {
+        let (cols, rows) = if step % 2 == 0 { (100, 30) } else { (120, 36) };
+        pty.type_text("typing");
+        pty.resize(cols, rows);
+        pty.type_text("typing");
+        // The frame of the last pane ends in the lower right corner of a screen that fits.
+        pty.wait_until("frame that fits", DEADLINE, |terminal| {
+            let corner = terminal.screen().cell(rows - 2, cols - 1)?;
+            (corner.contents() == "┘").then_some(())
+        });
+    }
+    pty.key("Escape");
     quit_clean(&pty);
 }
 
