@@ -38,7 +38,8 @@ pub async fn run(
     looks: Looks,
 ) -> io::Result<()> {
     let mut signals = Signals::new()?;
-    // The window may have changed before anybody listened.
+    let mut resizes = signal(SignalKind::window_change())?;
+    // Changes of the size are heard from here on; what it became since the start is seen now.
     let (width, height) = Terminal::size()?;
     terminal.resize(width, height)?;
     model.update(Msg::Resize(width, height));
@@ -83,10 +84,6 @@ pub async fn run(
                     input = EventStream::new();
                     model.update(resized()?);
                     Msg::Done(Done::Resumed)
-                }
-                Stop::Resize => {
-                    let (width, height) = Terminal::size()?;
-                    Msg::Resize(width, height)
                 }
             },
             Some(()) = resizes.recv() => resized()?,
@@ -133,7 +130,7 @@ fn message(event: Event) -> Option<Msg> {
         Event::Key(key) => Some(Msg::Key(key)),
         Event::Mouse(mouse) => Some(Msg::Mouse(mouse)),
         Event::Paste(text) => Some(Msg::Paste(text)),
-        // Told by the signal, which we hear from the first moment on.
+        // Lost where it comes together with keys (crossterm 0.29): we listen to the signal ourselves.
         Event::Resize(..) | Event::FocusGained | Event::FocusLost => None,
     }
 }
@@ -211,8 +208,6 @@ enum Stop {
     /// Ctrl-C of a terminal that is not in raw mode, or somebody's SIGINT.
     Interrupt,
     Suspend,
-    /// The window has another size.
-    Resize,
 }
 
 struct Signals {
@@ -220,7 +215,6 @@ struct Signals {
     hangup: Signal,
     interrupt: Signal,
     suspend: Signal,
-    window: Signal,
 }
 
 impl Signals {
@@ -232,7 +226,6 @@ impl Signals {
             suspend: signal(SignalKind::from_raw(
                 nix::sys::signal::Signal::SIGTSTP as i32,
             ))?,
-            window: signal(SignalKind::window_change())?,
         })
     }
 
@@ -242,7 +235,6 @@ impl Signals {
             _ = self.hangup.recv() => Stop::End,
             _ = self.interrupt.recv() => Stop::Interrupt,
             _ = self.suspend.recv() => Stop::Suspend,
-            _ = self.window.recv() => Stop::Resize,
         }
     }
 }
@@ -313,7 +305,7 @@ async fn attend(child: &mut Child, signals: &mut Signals) -> Option<io::Result<E
             biased;
             signal = signals.next() => match signal {
                 Stop::End => break,
-                Stop::Interrupt | Stop::Resize => {}
+                Stop::Interrupt => {}
                 Stop::Suspend if nobody_resumes_us() => {}
                 Stop::Suspend => {
                     if let Err(error) = nix::sys::signal::raise(nix::sys::signal::Signal::SIGSTOP) {
