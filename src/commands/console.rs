@@ -71,18 +71,15 @@ pub fn run(options: &Console, paths: &Paths) -> anyhow::Result<u8> {
     let run = RunId::new(format!("{:016x}", rand::random::<u64>()));
     let directory = RunDirectory::create(&paths.cache, &run)
         .with_context(|| format!("{} can't be used", paths.cache.display()))?;
-    let runtime = Builder::new_multi_thread()
-        .worker_threads(2)
-        .thread_name("core")
-        .enable_all()
-        .build()?;
+    let runtime = core_runtime()?;
     let config = Arc::new(config);
+    let drivers = Arc::new(Installed::new());
     let orchestrator = {
         let _inside = runtime.enter();
         orchestrator::start(orchestrator::Setup {
             config: config.clone(),
-            drivers: Arc::new(Installed::new()),
-            run,
+            drivers: drivers.clone(),
+            run: run.clone(),
             results: ResultStore::new(directory.path()),
             history: history(paths),
         })
@@ -92,6 +89,7 @@ pub fn run(options: &Console, paths: &Paths) -> anyhow::Result<u8> {
     let events = handle.logs().writer(&InstanceId::new(EVENTS_LOG));
     let _flush = telemetry::start(&paths.log(), filter, events)
         .with_context(|| format!("{} can't be written", paths.log().display()))?;
+    clear_up(&runtime, &drivers, &run);
     open_first_session(&config, &handle);
 
     let mouse = preferences.mouse && !options.no_mouse;
@@ -167,6 +165,31 @@ fn show(setup: Setup, handle: &Handle, looks: Looks) -> io::Result<()> {
         terminal,
         looks,
     ))
+}
+
+/// Two threads of the core's own: what they do never delays the console's.
+fn core_runtime() -> io::Result<Runtime> {
+    Builder::new_multi_thread()
+        .worker_threads(2)
+        .thread_name("core")
+        .enable_all()
+        .build()
+}
+
+/// Ends in the background what killed runs left; what belongs to a run that lives is not touched.
+fn clear_up(runtime: &Runtime, drivers: &Installed, run: &RunId) {
+    for driver in drivers.all() {
+        let run = run.clone();
+        runtime.spawn(async move {
+            match driver.reap(&run).await {
+                Ok(0) => {}
+                Ok(count) => {
+                    tracing::warn!("{}: removed {count} left by killed runs", driver.kind());
+                }
+                Err(failure) => tracing::warn!("{}: leftovers stay: {failure}", driver.kind()),
+            }
+        });
+    }
 }
 
 /// The demo and an ad-hoc server are up when the console opens.

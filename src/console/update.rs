@@ -344,9 +344,11 @@ impl Model {
     fn cancel_or_quit(&mut self) -> Vec<Intent> {
         let now = self.now();
         let window = SignedDuration::try_from(QUIT_WINDOW).unwrap_or_default();
+        // A clock that was set back makes no second key of a first one.
+        let recent = SignedDuration::ZERO..=window;
         let again = self
             .last_cancel
-            .is_some_and(|last| now.duration_since(last) <= window);
+            .is_some_and(|last| recent.contains(&now.duration_since(last)));
         self.last_cancel = Some(now);
         if again {
             return vec![Intent::Run(Effect::Quit)];
@@ -412,7 +414,8 @@ impl Model {
     fn on_click(&mut self, at: Position) -> Vec<Intent> {
         let now = self.now();
         let double = self.last_click.is_some_and(|(then, x, y)| {
-            (x, y) == (at.x, at.y) && now.duration_since(then) <= DOUBLE_CLICK
+            let between = now.duration_since(then);
+            (x, y) == (at.x, at.y) && (SignedDuration::ZERO..=DOUBLE_CLICK).contains(&between)
         });
         self.last_click = if double {
             None

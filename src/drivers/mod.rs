@@ -99,6 +99,11 @@ impl Installed {
         }
     }
 
+    /// Every driver, for what is done once for all: clearing up after killed runs.
+    pub fn all(&self) -> [Arc<dyn Driver>; 2] {
+        [self.embedded.clone(), self.process.clone()]
+    }
+
     /// Whether this build has a driver for `mode`.
     pub fn available(mode: &Mode) -> bool {
         matches!(mode, Mode::Embedded | Mode::LocalProcess(_))

@@ -111,6 +111,9 @@ async fn hear(link: &Arc<Link>, heard: Line) -> Noted {
     }
 }
 
+/// Characters kept of a progress message: it is on screen for as long as the call runs.
+const MAX_MESSAGE: usize = 1_000;
+
 impl Link {
     fn hear_line(&self, line: &Bytes) -> Noted {
         let line = trimmed(line);
@@ -205,7 +208,9 @@ impl Link {
         let Some(id) = wire::our_id(params.progress_token) else {
             return;
         };
-        let message = params.message.map(|text| text.0.into());
+        let message = params
+            .message
+            .map(|text| wire::excerpt(&text.0, MAX_MESSAGE));
         self.progressed(
             id,
             Progress {

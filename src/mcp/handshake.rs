@@ -157,14 +157,16 @@ fn read(method: &str, reply: Reply) -> Result<Value, Cause> {
 }
 
 fn server_info(answer: &Value, named: &Value, protocol: &str, era: Era) -> ServerInfo {
-    let text = |value: &Value| value.as_str().unwrap_or_default().into();
+    let text = |value: &Value| excerpt(value.as_str().unwrap_or_default(), 200);
     let capabilities = answer["capabilities"].as_object();
     ServerInfo {
         name: text(&named["name"]),
         version: text(&named["version"]),
         protocol: protocol.into(),
         era,
-        instructions: answer["instructions"].as_str().map(Arc::from),
+        instructions: answer["instructions"]
+            .as_str()
+            .map(|text| excerpt(text, 100_000)),
         capabilities: capabilities
             .into_iter()
             .flat_map(Map::keys)

@@ -112,3 +112,15 @@ fn a_second_signal_insists() {
     );
     processes::assert_gone(&[server], DEADLINE);
 }
+
+#[test]
+fn what_a_killed_console_left_is_cleared_up_by_the_next_one() {
+    let script = Script::stubborn();
+    let (killed, server) = script.open();
+    killed.signal(Signal::SIGKILL);
+    killed.wait_exit(DEADLINE);
+    assert!(processes::alive(server), "the end of its input ended it");
+    let next = demo();
+    processes::assert_gone(&[server], DEADLINE);
+    quit_clean(&next);
+}
