@@ -85,7 +85,7 @@ async fn the_core_starts_lists_calls_logs_and_stops_each_server() {
     assert_gone(&processes, Duration::ZERO);
 }
 
-/// An operator's round: a call by form, one by raw JSON, a look at the log, and out.
+/// An operator's round: a call by raw JSON, one by form, a look at the log, and out.
 fn operate(name: &str) {
     let real = RealServers::prepare();
     let server = real.get(name);
@@ -97,15 +97,15 @@ fn operate(name: &str) {
         .collect();
     let console = Operator::open(&command, &env);
 
-    console.choose(server.form.tool);
-    console.fill(&server.form.fields);
-    console.send(server.form.tool, "ok");
-    console.read(server.form.expect);
-
     console.choose(server.tool);
     console.fill_raw(&server.arguments.to_string());
     console.send(server.tool, "ok");
     console.read(server.expect);
+
+    console.choose(server.form.tool);
+    console.fill(&server.form.fields);
+    console.send(server.form.tool, "ok");
+    console.read(server.form.expect);
 
     if !server.stderr.is_empty() {
         console.pty.key("L");

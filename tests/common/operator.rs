@@ -41,7 +41,14 @@ impl Operator {
             .wait_for(regex(&format!("^│> {tool}\\b")), DEADLINE);
         self.pty.key("Enter");
         let title = regex(&format!("4 Call ─ {tool}\\b"));
-        self.pty.wait_for(title, DEADLINE);
+        let screen = self.pty.wait_for(title, DEADLINE);
+        let raw = format!("4 Call ─ {tool}  JSON");
+        if screen.contains(&raw) {
+            // The last time it was raw.
+            self.pty.key("F2");
+            self.pty.wait_gone(raw.as_str(), DEADLINE);
+            self.pty.key("c");
+        }
     }
 
     /// Types into the first fields of the form, in its order. `+text` is the only item of a list.
@@ -59,16 +66,23 @@ impl Operator {
         }
     }
 
-    /// Replaces the arguments by this JSON, in the raw editor. For tools with at least one field.
+    /// Replaces the arguments by this JSON, in the raw editor.
     #[track_caller]
     pub fn fill_raw(&self, json: &str) {
         self.pty.key("F2");
         self.pty.wait_for("a JSON object", DEADLINE);
         // Begins editing, or is white space.
         self.pty.key("Enter");
-        // In one piece, as a held key: what the form has made of the arguments so far.
-        self.pty.type_text(&"\x1b[3~".repeat(200));
+        // What the form has made of it, bit by bit: a person sees when it is gone.
+        for _ in 0..50 {
+            if self.pty.screen().contains("✖ EOF") {
+                break;
+            }
+            (0..10).for_each(|_| self.pty.key("Delete"));
+            self.pty.wait_quiet(Duration::from_millis(20), DEADLINE);
+        }
         self.pty.paste(json);
+        self.pty.wait_for("a JSON object", DEADLINE);
     }
 
     /// Sends, and waits until the result's title says how it ended, such as `ok` or `failed`.
