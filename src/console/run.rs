@@ -24,6 +24,9 @@ use crate::orchestrator::Handle;
 /// For an editor to save what it has and to give the terminal back, when we are told to end.
 const EDITOR_GRACE: Duration = Duration::from_secs(2);
 
+/// The most that a signal of the terminal comes later to us than to the editor.
+const SIGNAL_DELAY: std::time::Duration = std::time::Duration::from_millis(50);
+
 /// Where themes of the user's own are, and how many colours there are.
 pub struct Looks {
     pub themes: Option<std::path::PathBuf>,
@@ -313,7 +316,11 @@ async fn attend(child: &mut Child, signals: &mut Signals) -> Option<io::Result<E
                     }
                 }
             },
-            status = child.wait() => return Some(status),
+            status = child.wait() => {
+                // A Ctrl-C that ended the editor was for the editor; ours may still be on its way.
+                let _ = tokio::time::timeout(SIGNAL_DELAY, signals.interrupt.recv()).await;
+                return Some(status);
+            }
         }
     }
     if let Some(pid) = child.id().and_then(|pid| i32::try_from(pid).ok()) {
