@@ -47,8 +47,8 @@ fn quit(pty: &Pty) {
 
 #[test]
 fn a_ctrl_c_in_the_editor_is_not_for_us() {
-    let (pty, _home) = editing("trap '' INT; read key; kill -INT 0");
-    pty.key("Enter");
+    // It stays long enough to be seen.
+    let (pty, _home) = editing("trap '' INT; kill -INT 0; sleep 1");
     pty.wait_for("2 Instances", DEADLINE);
     quit(&pty);
     pty.assert_clean_exit(0);
