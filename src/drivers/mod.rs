@@ -2,6 +2,7 @@
 
 pub mod embedded;
 pub mod process;
+mod shell;
 
 use std::future::Future;
 use std::pin::Pin;
@@ -9,8 +10,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::watch;
 
-use crate::model::{Backend, Cause, Exit, Failure, InstanceId, Mode, RunId, Stage};
+pub use self::shell::{Shell, WindowSize};
+
+use crate::model::{Backend, Cause, Exit, Failure, InstanceId, Mode, RunId, SessionId, Stage};
 use crate::stores::logs::LogWriter;
 
 /// A boxed future, so that `dyn Driver` and `dyn Running` are possible.
@@ -24,11 +28,24 @@ pub trait Driver: Send + Sync {
     /// Whether the world it needs (an engine, a remote API) is usable now.
     fn check(&self) -> Task<'_, ()>;
 
+    /// Gets what many starts share and what may take minutes, such as an image: not counted against
+    /// `start_timeout`, so the driver bounds it by its own deadline. Dropping the future is safe.
+    fn prepare(&self, order: Order) -> Task<'_, ()> {
+        drop(order);
+        Box::pin(async { Ok(()) })
+    }
+
     /// Creates and starts one instance. Dropping the future must leave nothing behind.
     fn start(&self, order: Order) -> Task<'_, Box<dyn Running>>;
 
-    /// Removes what a crashed run left; returns how many things that were.
+    /// Removes what crashed runs left, never what belongs to a run that lives, `run` among them; returns how
+    /// many things that were.
     fn reap(&self, run: &RunId) -> Task<'_, usize>;
+
+    /// Resolves when all that was dropped instead of stopped is removed, too, or with what of it stays.
+    fn settle(&self) -> Task<'_, ()> {
+        Box::pin(async { Ok(()) })
+    }
 }
 
 /// What to start, and where its output goes.
@@ -36,24 +53,66 @@ pub trait Driver: Send + Sync {
 pub struct Order {
     pub backend: Arc<Backend>,
     pub instance: InstanceId,
+    pub session: SessionId,
     pub run: RunId,
+    /// Shown to the operator while it starts.
+    pub steps: Steps,
     /// The log of the instance; the driver writes stderr and its own remarks to it from the first byte.
     pub log: LogWriter,
 }
+
+/// Says what a start is doing now, in a few words: `pull image 40 %`. Never blocks; the latest counts.
+#[derive(Clone)]
+pub struct Steps(watch::Sender<Arc<str>>);
+
+impl Steps {
+    /// The steps, and where they are read.
+    pub fn new() -> (Self, watch::Receiver<Arc<str>>) {
+        let (sender, receiver) = watch::channel(Arc::default());
+        (Self(sender), receiver)
+    }
+
+    pub fn tell(&self, step: impl Into<Arc<str>>) {
+        self.0.send_replace(step.into());
+    }
+}
+
+/// Facts for `inspect` and the death card, by name, in the order they are shown; no secret values.
+pub type Facts = Vec<(Arc<str>, Arc<str>)>;
 
 /// A started instance. It must be stopped with [`Running::stop`]; dropping it kills it unseen.
 pub trait Running: Send {
     /// Where it speaks MCP. Taken once.
     fn endpoint(&mut self) -> Endpoint;
 
-    /// Facts for `inspect` and the death card; no secret values.
-    fn facts(&self) -> Vec<(Arc<str>, Arc<str>)>;
+    /// What is known of it. `command` is how to start the same from a shell, where that is possible.
+    fn facts(&self) -> Facts;
+
+    /// Marked as changed whenever the facts have; `None` where they stay as they are.
+    fn changes(&self) -> Option<watch::Receiver<()>> {
+        None
+    }
 
     /// Resolves when it ended. Cancel-safe.
     fn wait(&mut self) -> Task<'_, Exit>;
 
     /// Its resource use now; `None` where nothing can be measured.
     fn usage(&mut self) -> Task<'_, Option<Usage>>;
+
+    /// All that its world tells of it, as JSON text without secret values; `None` where there is nothing more
+    /// than the facts.
+    fn inspect(&self) -> Task<'static, Option<String>> {
+        Box::pin(async { Ok(None) })
+    }
+
+    /// An interactive shell inside it, on a terminal of this size.
+    fn shell(&self, size: WindowSize) -> Task<'static, Shell> {
+        let _ = size;
+        Box::pin(async {
+            let text = "there is no shell inside this kind of instance";
+            Err(Failure::other(Stage::Run, text))
+        })
+    }
 
     /// Asks it to end, waits for `grace`, then kills it with all its descendants. Returns when
     /// nothing of it is left.
@@ -100,8 +159,8 @@ impl Installed {
     }
 
     /// Every driver, for what is done once for all: clearing up after killed runs.
-    pub fn all(&self) -> [Arc<dyn Driver>; 2] {
-        [self.embedded.clone(), self.process.clone()]
+    pub fn all(&self) -> Vec<Arc<dyn Driver>> {
+        vec![self.embedded.clone(), self.process.clone()]
     }
 
     /// Whether this build has a driver for `mode`.

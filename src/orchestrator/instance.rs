@@ -251,7 +251,6 @@ impl Instance {
 
     async fn start(&mut self) -> Input {
         let slot = self.slot.take();
-        let deadline = Instant::now() + self.seat.backend.start_timeout;
         let began = Instant::now();
         self.failure = None;
         self.ready_since = None;
@@ -266,7 +265,7 @@ impl Instance {
             ..
         } = self;
         let brought = {
-            let mut up = pin!(bring_up(seat, running, news.listener(), deadline));
+            let mut up = pin!(bring_up(seat, running, news.listener()));
             loop {
                 tokio::select! {
                     biased;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use tokio::sync::watch;
 use tokio::time::timeout;
 
 use super::flight::Landed;
@@ -14,7 +15,7 @@ use super::lifecycle::Input;
 use super::mailbox::Letter;
 use super::news::Digest;
 use super::start::{EXIT_WAIT, exited};
-use crate::drivers::Running;
+use crate::drivers::{Facts, Running};
 use crate::mcp::ToolClient;
 use crate::model::{Cause, Exit, Failure, Happening, Probe, Sample, Stage, ToolSpec};
 use crate::stores::logs::Source;
@@ -31,6 +32,7 @@ enum Turn {
     Landed(Landed),
     Pulse(Pulse),
     News(Digest),
+    Changed,
 }
 
 impl Instance {
@@ -39,6 +41,7 @@ impl Instance {
         let (Some(client), Some(mut running)) = (self.client.clone(), self.running.take()) else {
             unreachable!("only a start that brought both makes an instance ready")
         };
+        let mut changes = running.changes();
         self.flight.reset();
         let mut health = Health::new(self.seat.backend.health.clone(), self.watched.clone());
         let death = loop {
@@ -49,6 +52,7 @@ impl Instance {
                 landed = self.flight.landed() => Turn::Landed(landed),
                 pulse = health.next(&client) => Turn::Pulse(pulse),
                 digest = self.news.next() => Turn::News(digest),
+                () = next(&mut changes) => Turn::Changed,
             };
             match turn {
                 Turn::Exited(exit) => {
@@ -75,6 +79,7 @@ impl Instance {
                     }
                 }
                 Turn::News(digest) => self.take_news(&client, &digest).await,
+                Turn::Changed => self.describe(running.facts()).await,
             }
         };
         self.running = Some(running);
@@ -132,6 +137,16 @@ impl Instance {
             .await;
     }
 
+    async fn describe(&mut self, facts: Facts) {
+        self.facts = facts.into();
+        self.seat
+            .report(Happening::Described {
+                instance: self.seat.id.clone(),
+                facts: self.facts.clone(),
+            })
+            .await;
+    }
+
     async fn take_news(&mut self, client: &ToolClient, digest: &Digest) {
         self.seat.report_noise(digest.noise).await;
         if digest.tools_changed {
@@ -180,6 +195,17 @@ impl Instance {
             })
             .await;
         death
+    }
+}
+
+/// Resolves with the next change, if there can be any.
+async fn next(changes: &mut Option<watch::Receiver<()>>) {
+    let has_come = match changes {
+        Some(changes) => changes.changed().await.is_ok(),
+        None => false,
+    };
+    if !has_come {
+        std::future::pending::<()>().await;
     }
 }
 

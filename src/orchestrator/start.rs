@@ -11,7 +11,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 use super::calls;
 use super::core::Seat;
 use super::stop::take_down;
-use crate::drivers::{Order, Running};
+use crate::drivers::{Order, Running, Steps};
 use crate::mcp::{Connect, ServerNews, ToolClient};
 use crate::model::{
     Caller, Cause, Exit, Failure, Happening, Outcome, Stage, StartupCheck, ToolCall, ToolSpec,
@@ -30,11 +30,12 @@ pub(super) async fn bring_up(
     seat: &Arc<Seat>,
     slot: &mut Option<Box<dyn Running>>,
     news: impl Fn(ServerNews) + Clone + Send + Sync + 'static,
-    deadline: Instant,
 ) -> Result<ToolClient, Failure> {
+    get_ready(seat).await?;
+    let whole = seat.backend.start_timeout;
     let limit = Limit {
-        deadline,
-        whole: seat.backend.start_timeout,
+        deadline: Instant::now() + whole,
+        whole,
     };
     let mut running = launch(seat, slot, &limit).await?;
     let client = match connect(seat, running, Box::new(news.clone()), &limit, false).await {
@@ -58,6 +59,14 @@ pub(super) async fn bring_up(
     Ok(client)
 }
 
+/// Gets what many starts share; the start's own clock does not run yet.
+async fn get_ready(seat: &Seat) -> Result<(), Failure> {
+    let driver = seat.core.drivers.driver(&seat.backend.mode)?;
+    let (steps, told) = Steps::new();
+    let ready = driver.prepare(order(seat, steps));
+    showing(seat, told, None, ready).await
+}
+
 async fn launch<'a>(
     seat: &Seat,
     slot: &'a mut Option<Box<dyn Running>>,
@@ -65,14 +74,10 @@ async fn launch<'a>(
 ) -> Result<&'a mut dyn Running, Failure> {
     let driver = seat.core.drivers.driver(&seat.backend.mode)?;
     seat.step("start", Some(limit.deadline)).await;
-    let order = Order {
-        backend: seat.backend.clone(),
-        instance: seat.id.clone(),
-        run: seat.core.run.clone(),
-        log: seat.log.clone(),
-    };
-    let started = limit.hold("start", Stage::Start, driver.start(order));
-    let running = slot.insert(started.await?).as_mut();
+    let (steps, told) = Steps::new();
+    let started = limit.hold("start", Stage::Start, driver.start(order(seat, steps)));
+    let started = showing(seat, told, Some(limit.deadline), started).await?;
+    let running = slot.insert(started).as_mut();
     let facts = running.facts().into();
     seat.report(Happening::Described {
         instance: seat.id.clone(),
@@ -80,6 +85,37 @@ async fn launch<'a>(
     })
     .await;
     Ok(running)
+}
+
+fn order(seat: &Seat, steps: Steps) -> Order {
+    Order {
+        backend: seat.backend.clone(),
+        instance: seat.id.clone(),
+        session: seat.session.clone(),
+        run: seat.core.run.clone(),
+        steps,
+        log: seat.log.clone(),
+    }
+}
+
+/// Does the work and shows its steps.
+async fn showing<T>(
+    seat: &Seat,
+    mut told: watch::Receiver<Arc<str>>,
+    deadline: Option<Instant>,
+    work: impl Future<Output = T>,
+) -> T {
+    let mut work = pin!(work);
+    loop {
+        tokio::select! {
+            biased;
+            result = &mut work => return result,
+            Ok(()) = told.changed() => {
+                let step = told.borrow_and_update().clone();
+                seat.step(step, deadline).await;
+            }
+        }
+    }
 }
 
 /// Whether it may speak the revision without `initialize` and, as some do, ended on hearing it.

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use envdeck::drivers::{Driver, Drivers, Endpoint, Order, Running, Task, Usage};
+use envdeck::drivers::{Driver, Drivers, Endpoint, Facts, Order, Running, Task, Usage};
 use envdeck::model::{Cause, Exit, Failure, InstanceId, Mode, RunId, Stage};
 use envdeck::stores::logs::Source;
 use tokio::io::{DuplexStream, duplex, split};
@@ -225,7 +225,7 @@ impl Running for FakeInstance {
         }
     }
 
-    fn facts(&self) -> Vec<(Arc<str>, Arc<str>)> {
+    fn facts(&self) -> Facts {
         vec![("command".into(), "fake --scripted".into())]
     }
 

@@ -5,10 +5,10 @@ use std::fs;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use envdeck::drivers::{Drivers, Installed, Order, Running};
+use envdeck::drivers::{Drivers, Installed, Order, Running, Steps};
 use envdeck::model::{
     Backend, Exit, Failure, HealthPolicy, InstanceId, LocalProcess, Mode, RestartPolicy, RunId,
-    Scope, Transport,
+    Scope, SessionId, Transport,
 };
 use envdeck::stores::logs::LogStore;
 use tokio::time::{sleep, timeout};
@@ -67,7 +67,9 @@ impl Bench {
         let order = Order {
             backend: Arc::new(backend(mode)),
             instance: id.clone(),
+            session: SessionId::new("test-session"),
             run: RunId::new("test-run"),
+            steps: Steps::new().0,
             log: logs.writer(&id),
         };
         let running = driver.start(order).await?;

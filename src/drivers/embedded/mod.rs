@@ -7,7 +7,6 @@ mod server;
 mod slow;
 mod tools;
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use rmcp::service::{RoleServer, serve_server};
@@ -17,7 +16,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use self::lifeline::{Life, Lifeline};
 use self::server::DemoServer;
-use super::{Driver, Endpoint, Order, Running, Task, Usage};
+use super::{Driver, Endpoint, Facts, Order, Running, Task, Usage};
 use crate::model::{Cause, Exit, Failure, RunId, Stage};
 use crate::stores::logs::{LogWriter, Source};
 
@@ -101,7 +100,7 @@ impl Running for Demo {
         }
     }
 
-    fn facts(&self) -> Vec<(Arc<str>, Arc<str>)> {
+    fn facts(&self) -> Facts {
         vec![
             (
                 "server".into(),

@@ -13,7 +13,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::family::{Ending, Family, blocking};
 use super::usage::{self, MEMBERS_AGE, Meter};
-use crate::drivers::{Endpoint, Running, Task, Usage};
+use crate::drivers::{Endpoint, Facts, Running, Task, Usage};
 use crate::model::{Exit, Failure, LocalProcess, Stage};
 use crate::stores::logs::{LogWriter, Source};
 
@@ -184,7 +184,7 @@ impl Running for Child {
         }
     }
 
-    fn facts(&self) -> Vec<(Arc<str>, Arc<str>)> {
+    fn facts(&self) -> Facts {
         self.facts.clone()
     }
 

@@ -1,0 +1,25 @@
+//! A shell inside an instance: a terminal's two streams, its size, its end.
+
+use tokio::io::{AsyncRead, AsyncWrite};
+
+use super::Task;
+use crate::model::Exit;
+
+/// Columns and rows of a terminal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WindowSize {
+    pub columns: u16,
+    pub rows: u16,
+}
+
+/// An open shell. Dropping it ends it.
+pub struct Shell {
+    /// What it shows, control sequences and all.
+    pub read: Box<dyn AsyncRead + Send + Unpin>,
+    /// What is typed, raw.
+    pub write: Box<dyn AsyncWrite + Send + Unpin>,
+    /// Hears that the terminal has another size now; never blocks.
+    pub resize: Box<dyn Fn(WindowSize) + Send + Sync>,
+    /// Resolves when the shell has ended.
+    pub ended: Task<'static, Exit>,
+}
