@@ -73,7 +73,7 @@ pub fn run(options: &Console, paths: &Paths) -> anyhow::Result<u8> {
         .with_context(|| format!("{} can't be used", paths.cache.display()))?;
     let runtime = core_runtime()?;
     let config = Arc::new(config);
-    let drivers = Arc::new(Installed::new());
+    let drivers = Arc::new(Installed::new(directory.path()));
     let orchestrator = {
         let _inside = runtime.enter();
         orchestrator::start(orchestrator::Setup {
