@@ -11,6 +11,7 @@
 //! commands      what the shell runs: the console, check                    (may print)
 //! config, cli   what the user wrote, validated
 //! paths, telemetry  where things are kept, and the program's own log
+//! signals       how the program is told to end
 //! ```
 //!
 //! ```text
@@ -58,5 +59,6 @@ pub mod mcp;
 pub mod model;
 pub mod orchestrator;
 pub mod paths;
+pub mod signals;
 pub mod stores;
 pub mod telemetry;
