@@ -1,0 +1,3 @@
+//! `local_docker`: containers of an engine; the only folder that names bollard.
+
+pub mod create;
