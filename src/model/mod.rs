@@ -22,7 +22,7 @@ pub use event::{Event, Happening, Level, Notice};
 pub use failure::{Cause, Exit, Failure, Stage};
 pub use fleet::{
     BackendInfo, DeathCard, Era, Fleet, Health, Instance, Probe, SHARED_SESSION, Sample,
-    ServerInfo, Session,
+    ServerInfo, Session, Traffic,
 };
 pub use ids::{BackendName, CallId, InstanceId, ResultId, RunId, SessionId};
 pub use phase::Phase;
