@@ -1,5 +1,6 @@
 //! Drivers bring instances into existence, one per `orchestration_mode`.
 
+pub mod docker;
 pub mod embedded;
 pub mod process;
 mod shell;

@@ -1,0 +1,6 @@
+//! `local_docker`: containers of an engine; the only folder that names bollard.
+
+pub mod address;
+pub mod engine;
+pub mod labels;
+pub mod words;
