@@ -7,7 +7,7 @@ use envdeck::stores::logs::Source;
 use serde_json::json;
 
 use crate::bench::{GRACE, log_of};
-use crate::lab::{Lab, SERVER, mode, script, server};
+use crate::lab::{Lab, mode, script, server};
 use crate::wire::Wire;
 
 #[tokio::test]
@@ -21,7 +21,7 @@ async fn after_a_stop_nothing_is_left_and_the_log_stays() {
     assert!(lab.find(&id).await.is_some());
     bench.stop().await.unwrap();
     lab.is_clean_of(&id).await;
-    assert_eq!(log_of(&logs, &id), ["server ready"]);
+    assert_eq!(log_of(&logs, &id), ["tiny server is ready"]);
 }
 
 #[tokio::test]
@@ -118,9 +118,7 @@ async fn what_is_dropped_is_removed_before_all_has_settled() {
     use envdeck::drivers::Driver;
     let lab = Lab::new().await;
     let bench = lab
-        .start(mode(script(&format!(
-            "trap '' TERM\n{SERVER}\nwhile :; do sleep 1; done"
-        ))))
+        .start(mode(script("trap '' TERM; while :; do sleep 1; done")))
         .await;
     let id = bench.id.clone();
     drop(bench);

@@ -1,40 +1,30 @@
 //! An engine for tests, a small image on it, and what must be as before when a test has ended.
 
-use std::collections::{BTreeMap, HashMap};
-use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::collections::HashMap;
 
 use bollard::Docker;
 use bollard::models::ContainerInspectResponse;
 use bollard::query_parameters::{
-    CreateImageOptionsBuilder, ListContainersOptionsBuilder, ListImagesOptionsBuilder,
+    ListContainersOptionsBuilder, ListImagesOptionsBuilder, RemoveContainerOptionsBuilder,
 };
+use envdeck::drivers::Order;
 use envdeck::drivers::docker::{Containers, Engine};
-use envdeck::model::{InstanceId, LocalDocker, Mode};
-use futures::TryStreamExt;
-use tokio::sync::OnceCell;
-use tokio::time::sleep;
+use envdeck::model::{ContainerOptions, InstanceId, LocalDocker, Mode, RunId};
+use envdeck::stores::logs::LogStore;
 
-use crate::bench::{Bench, PATIENCE};
+use crate::bench::{Bench, order};
 
-/// busybox and nothing else; built once and kept, like the images of the real servers.
-pub const IMAGE: &str = "envdeck-test/busybox:1";
-/// What the engine may run busybox as.
-const LINKS: [&str; 14] = [
-    "sh", "sleep", "cat", "kill", "head", "yes", "dd", "tail", "stty", "echo", "grep", "ps",
-    "touch", "env",
-];
+/// A server in awk on busybox, which starts in milliseconds; `tests/images/build` makes it.
+pub const IMAGE: &str = "envdeck-tests/tiny";
 
-/// An MCP server with the tools `echo`, `hang` and `die`.
-pub const SERVER: &str = r#"
+/// The same with nothing lost in its escapes, and slower.
+pub const EXACT_SERVER: &str = r#"
 echo "server ready" >&2
 while read -r line; do
   id=${line#*'"id":'}; id=${id%%[,\}]*}
   case $line in
   *'"method":"initialize"'*) r='{"protocolVersion":"2025-11-25","capabilities":{"tools":{}},"serverInfo":{"name":"script","version":"1"}}' ;;
-  *'"method":"tools/list"'*) r='{"tools":[{"name":"echo","inputSchema":{"type":"object"}},{"name":"hang","inputSchema":{"type":"object"}}]}' ;;
-  *'"method":"ping"'*) r='{}' ;;
-  *'"name":"hang"'*) continue ;;
+  *'"method":"tools/list"'*) r='{"tools":[{"name":"echo","inputSchema":{"type":"object"}}]}' ;;
   *'"name":"echo"'*) text=${line#*'"text":'}; text=${text%%\}*}; r='{"content":[{"type":"text","text":'"$text"'}],"isError":false}' ;;
   *) continue ;;
   esac
@@ -47,14 +37,10 @@ pub fn script(text: &str) -> LocalDocker {
     LocalDocker {
         image: IMAGE.into(),
         container_port: None,
-        template_data_path_host: None,
-        container_template_data_path: None,
-        run_args: vec![],
         command: Some(vec!["sh".into(), "-c".into(), text.into()]),
-        volumes: BTreeMap::new(),
-        environment: Arc::default(),
-        commit_delay: Duration::ZERO,
-        global_options: Arc::default(),
+        template: None,
+        commit_delay: None,
+        options: ContainerOptions::default(),
     }
 }
 
@@ -62,34 +48,45 @@ pub fn mode(spec: LocalDocker) -> Mode {
     Mode::LocalDocker(Box::new(spec))
 }
 
+/// The server with the tools `echo`, `hang` and `exit`.
 pub fn server() -> Mode {
-    mode(script(SERVER))
+    let command = None;
+    mode(LocalDocker {
+        command,
+        ..script("")
+    })
 }
 
-/// An engine with the image.
+/// An engine with the image, and a run of its own, of which nothing is left when the test ends, however it ends.
 pub struct Lab {
     pub docker: Docker,
     pub driver: Containers,
+    pub run: RunId,
     pub directory: tempfile::TempDir,
 }
 
 impl Lab {
     /// On the engine that the environment names; an engine that is missing is a failure.
     pub async fn new() -> Self {
-        static BUILT: OnceCell<()> = OnceCell::const_new();
         let docker = Docker::connect_with_defaults().expect("an engine");
-        BUILT.get_or_init(|| build(&docker)).await;
+        let image = docker.inspect_image(IMAGE).await;
+        image.expect("the image is there: tests/images/build");
         let directory = tempfile::tempdir().unwrap();
-        let driver = Containers::new(Engine::of_user(), directory.path());
         Self {
             docker,
-            driver,
+            driver: Containers::new(Engine::of_user(), directory.path()),
+            run: RunId::new(format!("test-{:016x}", rand::random::<u64>())),
             directory,
         }
     }
 
+    pub fn order(&self, mode: Mode) -> (Order, LogStore) {
+        order(&self.run, mode)
+    }
+
     pub async fn start(&self, mode: Mode) -> Bench {
-        Bench::start_by(&self.driver, mode).await.unwrap()
+        let started = Bench::start_by(&self.driver, &self.run, mode).await;
+        started.unwrap()
     }
 
     /// The container of an instance, whatever its state.
@@ -133,53 +130,35 @@ impl Lab {
     }
 }
 
+impl Drop for Lab {
+    fn drop(&mut self) {
+        let run = self.run.to_string();
+        let clear_up = move || {
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build();
+            runtime.unwrap().block_on(async {
+                let docker = Docker::connect_with_defaults().unwrap();
+                let filters = label("envdeck.run", &run);
+                let options = ListContainersOptionsBuilder::new()
+                    .all(true)
+                    .filters(&filters)
+                    .build();
+                for left in docker.list_containers(Some(options)).await.unwrap() {
+                    let force = RemoveContainerOptionsBuilder::new()
+                        .force(true)
+                        .v(true)
+                        .build();
+                    let id = left.id.unwrap();
+                    let _ = docker.remove_container(&id, Some(force)).await;
+                }
+            });
+        };
+        // A runtime cannot be entered from within another one.
+        let _ = std::thread::spawn(clear_up).join();
+    }
+}
+
 fn label(name: &str, value: &str) -> HashMap<String, Vec<String>> {
     HashMap::from([("label".to_owned(), vec![format!("{name}={value}")])])
-}
-
-/// Waits for what only asking tells.
-pub async fn eventually<T, F: Future<Output = Option<T>>>(
-    what: &str,
-    mut look: impl FnMut() -> F,
-) -> T {
-    let deadline = Instant::now() + PATIENCE;
-    loop {
-        if let Some(found) = look().await {
-            return found;
-        }
-        assert!(Instant::now() < deadline, "no {what} within {PATIENCE:?}");
-        sleep(Duration::from_millis(20)).await;
-    }
-}
-
-/// Imports the image unless the engine has it.
-pub async fn build(docker: &Docker) {
-    if docker.inspect_image(IMAGE).await.is_ok() {
-        return;
-    }
-    let busybox = std::fs::read("/bin/busybox").expect("busybox-static is installed");
-    let mut tar = tar::Builder::new(Vec::new());
-    let mut header = tar::Header::new_gnu();
-    header.set_mode(0o755);
-    header.set_size(busybox.len() as u64);
-    tar.append_data(&mut header, "bin/busybox", &*busybox)
-        .unwrap();
-    for name in LINKS {
-        let mut link = tar::Header::new_gnu();
-        link.set_entry_type(tar::EntryType::Symlink);
-        link.set_size(0);
-        tar.append_link(&mut link, format!("bin/{name}"), "busybox")
-            .unwrap();
-    }
-    let tar = tar.into_inner().unwrap();
-    let (name, tag) = IMAGE.split_once(':').unwrap();
-    let options = CreateImageOptionsBuilder::new()
-        .from_src("-")
-        .repo(name)
-        .tag(tag)
-        .changes(vec!["ENV PATH=/bin".to_owned()])
-        .build();
-    let body = bollard::body_full(tar.into());
-    let imported = docker.create_image(Some(options), Some(body), None);
-    imported.try_collect::<Vec<_>>().await.unwrap();
 }

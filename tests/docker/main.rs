@@ -12,11 +12,12 @@ mod starts;
 #[path = "../drivers/wire.rs"]
 mod wire;
 
-use crate::lab::{Lab, server};
+use crate::lab::{EXACT_SERVER, Lab, mode, script};
 
 #[tokio::test]
 #[ignore = "needs a Docker engine"]
 async fn a_container_keeps_the_contract() {
-    let _lab = Lab::new().await;
-    contract::keeps_the_contract(server()).await;
+    let lab = Lab::new().await;
+    let server = mode(script(EXACT_SERVER));
+    contract::keeps_the_contract(&lab.driver, &lab.run, server).await;
 }

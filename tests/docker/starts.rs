@@ -4,11 +4,10 @@ use envdeck::drivers::{Driver, Running};
 use envdeck::model::{Cause, Failure, LocalDocker, Stage};
 use futures::FutureExt;
 
-use crate::bench::order;
 use crate::lab::{Lab, mode, script, server};
 
 async fn refusal(lab: &Lab, spec: LocalDocker) -> Failure {
-    let (order, _) = order(mode(spec));
+    let (order, _) = lab.order(mode(spec));
     let id = order.instance.clone();
     let failure = lab
         .driver
@@ -61,7 +60,7 @@ async fn a_start_given_up_anywhere_leaves_nothing() {
     let mut ids = Vec::new();
     let mut finished = 0;
     for polls in 1.. {
-        let (order, _) = order(server());
+        let (order, _) = lab.order(server());
         ids.push(order.instance.clone());
         let mut start = lab.driver.start(order);
         let mut started: Option<Box<dyn Running>> = None;

@@ -59,14 +59,14 @@ pub struct Bench {
 }
 
 /// An order for one instance, and where its log can be read.
-pub fn order(mode: Mode) -> (Order, LogStore) {
+pub fn order(run: &RunId, mode: Mode) -> (Order, LogStore) {
     let logs = LogStore::default();
     let instance = InstanceId::new(format!("test-{:016x}", rand::random::<u64>()));
     logs.watch(Some(&instance));
     let order = Order {
         backend: Arc::new(backend(mode)),
         session: SessionId::new("test-session"),
-        run: RunId::new("test-run"),
+        run: run.clone(),
         steps: Steps::new().0,
         log: logs.writer(&instance),
         instance,
@@ -77,11 +77,11 @@ pub fn order(mode: Mode) -> (Order, LogStore) {
 impl Bench {
     pub async fn start(mode: Mode) -> Result<Self, Failure> {
         let driver = Installed::new(&std::env::temp_dir()).driver(&mode)?;
-        Self::start_by(driver.as_ref(), mode).await
+        Self::start_by(driver.as_ref(), &RunId::new("test-run"), mode).await
     }
 
-    pub async fn start_by(driver: &dyn Driver, mode: Mode) -> Result<Self, Failure> {
-        let (order, logs) = order(mode);
+    pub async fn start_by(driver: &dyn Driver, run: &RunId, mode: Mode) -> Result<Self, Failure> {
+        let (order, logs) = order(run, mode);
         let id = order.instance.clone();
         let running = driver.start(order).await?;
         Ok(Self { logs, id, running })

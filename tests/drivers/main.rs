@@ -11,7 +11,7 @@ mod streams;
 mod wire;
 
 use envdeck::drivers::{Drivers, Installed};
-use envdeck::model::{Cause, Mode, RemoteApi, RemoteAuth, RemoteHttpApi, Stage};
+use envdeck::model::{Cause, Mode, RemoteApi, RemoteAuth, RemoteHttpApi, RunId, Stage};
 
 use crate::bench::{PATIENCE, python};
 use crate::contract::keeps_the_contract;
@@ -34,14 +34,19 @@ for line in sys.stdin:
     print(json.dumps({"jsonrpc": "2.0", "id": ask["id"], "result": result}), flush=True)
 "#;
 
+async fn keep_the_contract(mode: Mode) {
+    let driver = Installed::new(&std::env::temp_dir()).driver(&mode).unwrap();
+    keeps_the_contract(driver.as_ref(), &RunId::new("test-run"), mode).await;
+}
+
 #[tokio::test]
 async fn the_embedded_demo_keeps_the_contract() {
-    keeps_the_contract(Mode::Embedded).await;
+    keep_the_contract(Mode::Embedded).await;
 }
 
 #[tokio::test]
 async fn a_local_process_keeps_the_contract() {
-    keeps_the_contract(python(SERVER)).await;
+    keep_the_contract(python(SERVER)).await;
 }
 
 #[test]

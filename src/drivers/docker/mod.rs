@@ -1,4 +1,4 @@
-//! `local_docker`: containers of an engine; the only folder that names bollard.
+//! `local_docker`: containers on a Docker engine. The only folder that names bollard.
 
 mod address;
 mod attach;
@@ -17,13 +17,12 @@ mod words;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use bollard::query_parameters::CreateContainerOptionsBuilder;
-
 pub use self::address::{Address, NoAddress};
 pub use self::engine::Engine;
 
 use self::attach::Pump;
 use self::container::{Container, short};
+use self::create::{Creation, Extras, creation};
 use self::engine::{QUICK, USUAL};
 use self::remover::{Footprint, Remover};
 use self::words::Trouble;
@@ -77,8 +76,12 @@ impl Containers {
         order: &Order,
         name: &str,
     ) -> Result<(Footprint, Arc<str>), Trouble> {
-        let body = create::body(spec, order);
-        let options = CreateContainerOptionsBuilder::new().name(name).build();
+        let extras = Extras {
+            name: name.to_owned(),
+            labels: labels::of_instance(order),
+            ..Extras::default()
+        };
+        let Creation { options, body } = creation(spec, order.backend.transport, &extras);
         let engine = self.engine.clone();
         let asked = async move {
             let created = engine.ask("create the container", USUAL, |docker| async move {
@@ -117,7 +120,7 @@ impl Containers {
             drain_until: None,
             ended,
             _watching: watching,
-            secrets: spec.environment.clone(),
+            secrets: Arc::new(spec.options.environment.clone()),
             log: order.log.clone(),
             footprint,
         })

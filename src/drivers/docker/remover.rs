@@ -24,7 +24,7 @@ const PAUSES: [Duration; 2] = [Duration::from_millis(100), Duration::from_secs(5
 /// Attempts that the engine itself refuses; while it is away, there is no end to them.
 const ATTEMPTS: u32 = 6;
 /// Without any removal in this time, nobody waits for more of them.
-const STANDSTILL: Duration = Duration::from_secs(10);
+const STANDSTILL: Duration = Duration::from_secs(5);
 
 /// Removes in the background what was dropped. Cheap to clone.
 #[derive(Clone)]
