@@ -3,6 +3,7 @@
 mod call;
 mod command;
 mod event;
+pub mod fact;
 mod failure;
 mod fleet;
 mod ids;

@@ -3,4 +3,5 @@
 pub mod address;
 pub mod engine;
 pub mod labels;
+pub mod watch;
 pub mod words;
