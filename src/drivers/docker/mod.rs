@@ -4,7 +4,6 @@ mod address;
 mod attach;
 mod container;
 mod create;
-mod ending;
 mod engine;
 mod hijack;
 mod inspect;
@@ -12,10 +11,14 @@ pub mod labels;
 mod reap;
 mod remover;
 mod shell;
+pub mod watch;
 mod words;
 
+use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
+
+use parking_lot::Mutex;
 
 pub use self::address::{Address, NoAddress};
 pub use self::engine::Engine;
@@ -25,14 +28,16 @@ use self::container::{Container, short};
 use self::create::{Creation, Extras, creation};
 use self::engine::{QUICK, USUAL};
 use self::remover::{Footprint, Remover};
+use self::watch::Watcher;
 use self::words::Trouble;
 use super::{Driver, Order, Running, Task};
-use crate::model::{Failure, LocalDocker, Mode, RunId, Stage, Transport};
+use crate::model::{Failure, LocalDocker, Mode, RunId, Stage};
 
 /// Makes containers.
 pub struct Containers {
     engine: Engine,
     remover: Remover,
+    watchers: Mutex<HashMap<RunId, Watcher>>,
     /// Where copies of templates are made.
     #[expect(dead_code, reason = "templates come next")]
     copies: PathBuf,
@@ -43,8 +48,17 @@ impl Containers {
         Self {
             remover: Remover::new(engine.clone()),
             engine,
+            watchers: Mutex::default(),
             copies: copies.into(),
         }
+    }
+
+    /// One stream of events serves all containers of a run.
+    fn watcher(&self, run: &RunId) -> Watcher {
+        let mut watchers = self.watchers.lock();
+        let watcher = watchers.entry(run.clone());
+        let new = || Watcher::new(self.engine.clone(), run.clone());
+        watcher.or_insert_with(new).clone()
     }
 
     async fn begin(&self, order: Order) -> Result<Box<dyn Running>, Failure> {
@@ -101,25 +115,23 @@ impl Containers {
         footprint: Footprint,
         id: Arc<str>,
     ) -> Result<Container, Trouble> {
-        let speaks = order.backend.transport == Transport::Stdio;
         order.steps.tell(format!("start container {}", short(&id)));
-        let (pump, pipes) = Pump::start(&self.engine, &id, speaks, &order.log).await?;
+        let attached = Pump::start(&self.engine, &id, &order.log).await?;
+        let watched = self.watcher(&order.run).watch(&id, order.log.clone());
         let started = self.engine.ask("start the container", USUAL, |docker| {
             let id = id.clone();
             async move { docker.start_container(&id, None).await }
         });
         started.await?;
-        let (watching, ended) = ending::watch(&self.engine, &id);
         Ok(Container {
             engine: self.engine.clone(),
             id,
             name,
             image: spec.image.as_str().into(),
-            pipes,
-            pump: Some(pump),
+            pipes: Some(attached.pipes),
+            pump: Some(attached.pump),
             drain_until: None,
-            ended,
-            _watching: watching,
+            watched,
             secrets: Arc::new(spec.options.environment.clone()),
             log: order.log.clone(),
             footprint,
