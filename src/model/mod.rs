@@ -4,6 +4,7 @@ mod call;
 mod command;
 mod container;
 mod event;
+pub mod fact;
 mod failure;
 mod fleet;
 mod ids;

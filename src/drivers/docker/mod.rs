@@ -4,4 +4,5 @@ mod address;
 pub mod create;
 pub mod engine;
 pub mod labels;
+pub mod watch;
 pub mod words;
