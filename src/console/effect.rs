@@ -22,6 +22,11 @@ pub enum Effect {
         text: String,
         suffix: &'static str,
     },
+    /// Open a shell inside this instance and give it the terminal; `name` is told to the user.
+    OpenShell {
+        instance: InstanceId,
+        name: String,
+    },
     /// This instance's log is on screen.
     WatchLog(Option<InstanceId>),
     CaptureMouse(bool),

@@ -240,6 +240,7 @@ const GLOBAL: &[(&str, Action)] = &[
     ("x", Action::ExtendCall),
     ("L", Action::ShowLogs),
     ("i", Action::Inspect),
+    ("e", Action::OpenShell),
     ("s", Action::StopStart),
     ("D", Action::Remove),
     ("/", Action::Search),

@@ -38,6 +38,8 @@ pub enum Done {
     /// The text as the editor left it, or why there is none.
     Edited(Result<String, String>),
     Theme(Result<Arc<Theme>, String>),
+    /// Back from a shell: how it ended.
+    Visited(Result<String, String>),
     /// Back from suspension.
     Resumed,
     Failed(String),

@@ -10,7 +10,7 @@ mod phase;
 mod spec;
 
 pub use call::{Call, CallState, Caller, Obedience, Outcome, Progress, ToolCall, ToolSpec};
-pub use command::{Ask, Command};
+pub use command::{Ask, Command, WindowSize};
 pub use event::{Event, Happening, Level, Notice};
 pub use failure::{Cause, Exit, Failure, Stage};
 pub use fleet::{
