@@ -27,6 +27,8 @@ pub enum Effect {
         instance: InstanceId,
         name: String,
     },
+    /// Ask the world of this instance for all it knows; the answer is [`super::msg::Done::Inspected`].
+    Inspect(InstanceId),
     /// This instance's log is on screen.
     WatchLog(Option<InstanceId>),
     CaptureMouse(bool),

@@ -15,7 +15,7 @@ use super::effect::Effect;
 use super::frame::FrameClock;
 use super::input::{Input, bytes};
 use super::model::Model;
-use super::msg::{Done, Msg};
+use super::msg::{Done, Inspected, Msg};
 use super::shell::{Left, visit, window};
 use super::signals::{Signals, Stop, nobody_resumes_us, stop};
 use super::terminal::Terminal;
@@ -274,6 +274,19 @@ impl Runner {
         let _ = self.done.send(done);
     }
 
+    fn inspect(&self, instance: InstanceId) {
+        let (handle, done) = (self.handle.clone(), self.done.clone());
+        tokio::spawn(async move {
+            let told = match handle.request(Command::Inspect(instance.clone())).await {
+                Ok(Reply::Inspected(json)) => Ok(json),
+                Ok(_) => Ok(None),
+                Err(failure) => Err(failure.to_string()),
+            };
+            // The loop may be over.
+            let _ = done.send(Done::Inspected(Inspected { instance, told }));
+        });
+    }
+
     fn run(&mut self, effect: Effect, terminal: &mut Terminal) -> io::Result<()> {
         match effect {
             Effect::Send(command) => {
@@ -285,6 +298,7 @@ impl Runner {
                 Terminal::copy(&text)?;
                 self.tell(Done::Copied { what });
             }
+            Effect::Inspect(instance) => self.inspect(instance),
             Effect::WatchLog(instance) => {
                 self.handle.logs().watch(instance.as_ref());
                 // A refused wish to sample more often is no loss: the next selection asks again.

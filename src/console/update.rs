@@ -154,6 +154,13 @@ impl Model {
                 let focus = self.focus();
                 return self.with_pane(focus, |pane, cx| pane.on_edited(&text, cx));
             }
+            Done::Inspected(inspected) => {
+                let now = self.now();
+                let cx = super::model::cx!(self, now);
+                for modal in &mut self.modals {
+                    modal.on_inspected(&inspected, &cx);
+                }
+            }
             Done::Resumed => return vec![Intent::Run(Effect::Repaint)],
         }
         Vec::new()

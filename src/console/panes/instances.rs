@@ -223,7 +223,7 @@ impl Pane for Instances {
         }
         let mut intents = self.select();
         if double && let Some(instance) = self.current(cx) {
-            intents.push(commands::open(instance));
+            intents.extend(commands::open(instance));
         }
         intents
     }
