@@ -12,7 +12,7 @@ mod phase;
 mod spec;
 
 pub use call::{Call, CallState, Caller, Obedience, Outcome, Progress, ToolCall, ToolSpec};
-pub use command::{Ask, Command};
+pub use command::{Ask, Command, WindowSize};
 pub use container::{
     ContainerOptions, Device, DeviceRate, DeviceRequest, DeviceWeight, Devices, ExtraHost,
     HealthCheck, HealthProbe, HealthTest, HostMount, Isolation, Logging, Mount, MountSource,
