@@ -57,6 +57,9 @@ pub enum Command {
         #[arg(long, value_name = "FILE", default_value = DEFAULT_FILE)]
         config: PathBuf,
     },
+
+    /// Remove what killed runs left: containers, images, processes, directories
+    Gc,
 }
 
 impl Cli {

@@ -5,5 +5,6 @@
 pub mod check;
 pub mod console;
 pub mod exit;
+pub mod gc;
 mod host;
 mod progress;

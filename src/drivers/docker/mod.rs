@@ -17,6 +17,7 @@ mod words;
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use parking_lot::Mutex;
 
@@ -38,6 +39,8 @@ pub struct Containers {
     engine: Engine,
     remover: Remover,
     watchers: Mutex<HashMap<RunId, Watcher>>,
+    /// The engine was away when it should have been cleared.
+    owes_reaping: Arc<AtomicBool>,
     /// Where copies of templates are made.
     #[expect(dead_code, reason = "templates come next")]
     copies: PathBuf,
@@ -49,6 +52,7 @@ impl Containers {
             remover: Remover::new(engine.clone()),
             engine,
             watchers: Mutex::default(),
+            owes_reaping: Arc::default(),
             copies: copies.into(),
         }
     }
@@ -70,6 +74,7 @@ impl Containers {
         self.ping()
             .await
             .map_err(|trouble| trouble.at(Stage::Check))?;
+        self.make_up_for_reaping(&order.run);
         // An earlier start of the same instance may still be on its way out, under the same name.
         order.steps.tell("wait for removal");
         self.remover.cleared(&order.instance).await;
@@ -82,6 +87,20 @@ impl Containers {
         let started = self.start_created(spec, &order, name, footprint, id).await;
         let running = started.map_err(|trouble| trouble.at(Stage::Start))?;
         Ok(Box::new(running))
+    }
+
+    fn make_up_for_reaping(&self, run: &RunId) {
+        if self.owes_reaping.swap(false, Ordering::Relaxed) {
+            let (engine, run) = (self.engine.clone(), run.clone());
+            tokio::spawn(async move {
+                match reap::reap(&engine, &run).await {
+                    Ok(count) => {
+                        tracing::info!("local_docker: removed {count} left by killed runs");
+                    }
+                    Err(failure) => tracing::warn!("local_docker: leftovers stay: {failure}"),
+                }
+            });
+        }
     }
 
     async fn create(
@@ -167,7 +186,11 @@ impl Driver for Containers {
 
     fn reap(&self, run: &RunId) -> Task<'_, usize> {
         let run = run.clone();
-        Box::pin(async move { reap::reap(&self.engine, &run).await })
+        Box::pin(async move {
+            let reaped = reap::reap(&self.engine, &run).await;
+            self.owes_reaping.store(reaped.is_err(), Ordering::Relaxed);
+            reaped
+        })
     }
 
     fn settle(&self) -> Task<'_, ()> {
