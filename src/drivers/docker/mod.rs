@@ -3,5 +3,7 @@
 pub mod address;
 pub mod engine;
 pub mod labels;
+pub mod logs;
+pub mod stats;
 pub mod watch;
 pub mod words;
