@@ -2,7 +2,9 @@
 #![allow(clippy::unwrap_used)] // tests may
 #![allow(clippy::print_stdout)] // measurements, seen with `--nocapture`
 
+mod daemon;
 mod ends;
 mod lab;
 mod logs;
+mod outages;
 mod usage;
