@@ -59,7 +59,7 @@ async fn containers_that_outlive_their_engine_are_found_again() {
     let log = lab.log(lives.container());
     let logs = Logs::new(lab.engine.clone(), &lives, output, log);
     lab.logs.watch(Some(&InstanceId::new(lives.container())));
-    let mut stats = Stats::new(lab.engine.clone(), &lives);
+    let mut meter = Stats::new(lab.engine.clone(), &lives);
     eventually("output", || (numbers(&lab, &lives).len() > 5).then_some(())).await;
     let inspected = lab
         .docker
@@ -74,7 +74,7 @@ async fn containers_that_outlive_their_engine_are_found_again() {
     println!("the outage was noticed after {:?}", began.elapsed());
     assert_eq!((state.life, state.exit), (Life::Running, None));
     assert!(facts(&lives)[fact::ENGINE].starts_with("unreachable since"));
-    assert_eq!(soon(stats.usage()).await.unwrap(), None);
+    assert_eq!(soon(meter.usage()).await.unwrap(), None);
     signal::kill(Pid::from_raw(pid.try_into().unwrap()), Signal::SIGKILL).unwrap();
     tokio::time::sleep(Duration::from_secs(2)).await;
     assert_eq!(dies.state().exit, None, "nobody can know yet");
@@ -96,7 +96,7 @@ async fn containers_that_outlive_their_engine_are_found_again() {
     let seen = numbers(&lab, &lives);
     let whole: Vec<_> = (1..=seen.len() as u64).collect();
     assert_eq!(seen, whole, "each line once");
-    assert!(soon(stats.usage()).await.unwrap().is_some());
+    assert!(soon(meter.usage()).await.unwrap().is_some());
     assert_eq!(
         told(&lab, &lives),
         ["the engine cannot be reached", "the engine answers again"]
