@@ -13,8 +13,9 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::watch;
 
-pub use self::shell::{Shell, WindowSize};
+pub use self::shell::Shell;
 
+pub use crate::model::WindowSize;
 use crate::model::{
     Backend, Cause, Exit, Failure, InstanceId, Mode, RunId, SessionId, Stage, Traffic,
 };

@@ -1,6 +1,7 @@
-//! `local_docker`: containers of an engine; the only folder that names bollard.
+//! `local_docker`: containers on a Docker engine. The only folder that names bollard.
 
-pub mod address;
+mod address;
+pub mod create;
 pub mod engine;
 pub mod labels;
 pub mod logs;

@@ -4,6 +4,7 @@ mod diagnose;
 mod family;
 mod orphans;
 mod running;
+mod shell;
 mod table;
 mod usage;
 

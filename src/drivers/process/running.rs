@@ -12,8 +12,9 @@ use tokio::time::{Instant, timeout, timeout_at};
 use tokio_util::task::AbortOnDropHandle;
 
 use super::family::{Ending, Family, blocking};
+use super::shell;
 use super::usage::{self, MEMBERS_AGE, Meter};
-use crate::drivers::{Endpoint, Facts, Running, Task, Usage};
+use crate::drivers::{Endpoint, Facts, Running, Shell, Task, Usage, WindowSize};
 use crate::model::{Exit, Failure, LocalProcess, Stage};
 use crate::stores::logs::{LogWriter, Source};
 
@@ -47,6 +48,7 @@ pub struct Child {
     process: process::Child,
     endpoint: Option<(ChildStdin, ChildStdout)>,
     family: Family,
+    spec: LocalProcess,
     facts: Vec<(Arc<str>, Arc<str>)>,
     log: LogWriter,
     /// Copies stderr to the log until its end.
@@ -70,6 +72,7 @@ impl Child {
             process: child,
             endpoint: Some((pipes.stdin, pipes.stdout)),
             facts: facts(spec, family.pid()),
+            spec: spec.clone(),
             family,
             log,
             pump: Some(AbortOnDropHandle::new(pump)),
@@ -167,7 +170,7 @@ fn quoted(word: &str) -> String {
     }
 }
 
-fn exit(status: ExitStatus) -> Exit {
+pub(super) fn exit(status: ExitStatus) -> Exit {
     Exit {
         code: status.code(),
         signal: status.signal(),
@@ -211,6 +214,10 @@ impl Running for Child {
             let read = read.await;
             Ok(self.meter.update(read))
         })
+    }
+
+    fn shell(&self, size: WindowSize) -> Task<'static, Shell> {
+        shell::open(&self.spec, size)
     }
 
     fn stop(mut self: Box<Self>, grace: Duration) -> Task<'static, ()> {
