@@ -2,5 +2,7 @@
 
 pub mod address;
 pub mod engine;
+pub mod image;
+mod joint;
 pub mod labels;
 pub mod words;
