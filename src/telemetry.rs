@@ -43,8 +43,10 @@ pub fn start(log: &Path, filter: &str, events: LogWriter) -> io::Result<WorkerGu
 }
 
 /// What is wrong with a `filter` for [`start`], if anything is.
-pub fn problem(filter: &str) -> Option<String> {
-    parse(filter).err().map(|error| error.to_string())
+pub fn problem(filter: Option<&str>) -> Option<String> {
+    let filter = filter?;
+    let problem = parse(filter).err()?;
+    Some(format!("envdeck: the log filter `{filter}`: {problem}"))
 }
 
 /// The messages of rmcp and bollard can quote whole payloads, secrets too, so only their errors are let through.
@@ -74,8 +76,11 @@ mod tests {
     #[test]
     fn a_filter_that_means_nothing_is_a_problem_before_anything_starts() {
         for good in ["debug", "", "envdeck=trace,warn"] {
-            assert_eq!(problem(good), None, "{good}");
+            assert_eq!(problem(Some(good)), None, "{good}");
         }
-        assert!(problem("envdeck=loud").is_some_and(|problem| problem.contains("expected one of")));
+        assert!(
+            problem(Some("envdeck=loud"))
+                .is_some_and(|problem| problem.contains("expected one of"))
+        );
     }
 }

@@ -20,6 +20,7 @@ use super::terminal::Terminal;
 use super::theme::{ColorDepth, Theme};
 use crate::model::{Command, Notice};
 use crate::orchestrator::Handle;
+use crate::signals::Ends;
 
 /// For an editor to save what it has and to give the terminal back, when we are told to end.
 const EDITOR_GRACE: Duration = Duration::from_secs(2);
@@ -39,8 +40,9 @@ pub async fn run(
     handle: Handle,
     mut terminal: Terminal,
     looks: Looks,
+    ends: &mut Ends,
 ) -> io::Result<()> {
-    let mut signals = Signals::new()?;
+    let mut signals = Signals::new(ends)?;
     let mut resizes = signal(SignalKind::window_change())?;
     // Changes of the size are heard from here on; what it became since the start is seen now.
     let (width, height) = Terminal::size()?;
@@ -213,30 +215,26 @@ enum Stop {
     Suspend,
 }
 
-struct Signals {
-    terminate: Signal,
-    hangup: Signal,
-    interrupt: Signal,
+struct Signals<'a> {
+    /// Heard since before the console opened: a request that came meanwhile counts.
+    ends: &'a mut Ends,
     suspend: Signal,
 }
 
-impl Signals {
-    fn new() -> io::Result<Self> {
-        Ok(Self {
-            terminate: signal(SignalKind::terminate())?,
-            hangup: signal(SignalKind::hangup())?,
-            interrupt: signal(SignalKind::interrupt())?,
-            suspend: signal(SignalKind::from_raw(
-                nix::sys::signal::Signal::SIGTSTP as i32,
-            ))?,
-        })
+impl<'a> Signals<'a> {
+    fn new(ends: &'a mut Ends) -> io::Result<Self> {
+        let suspend = signal(SignalKind::from_raw(
+            nix::sys::signal::Signal::SIGTSTP as i32,
+        ))?;
+        Ok(Self { ends, suspend })
     }
 
     async fn next(&mut self) -> Stop {
         tokio::select! {
-            _ = self.terminate.recv() => Stop::End,
-            _ = self.hangup.recv() => Stop::End,
-            _ = self.interrupt.recv() => Stop::Interrupt,
+            signal = self.ends.next() => match signal {
+                nix::sys::signal::Signal::SIGINT => Stop::Interrupt,
+                _ => Stop::End,
+            },
             _ = self.suspend.recv() => Stop::Suspend,
         }
     }
@@ -259,7 +257,7 @@ fn nobody_resumes_us() -> bool {
 async fn edit(
     text: &str,
     suffix: &'static str,
-    signals: &mut Signals,
+    signals: &mut Signals<'_>,
 ) -> Option<Result<String, String>> {
     let opened = open_editor(text, suffix);
     let (editor, file, mut child) = match opened {
@@ -302,7 +300,7 @@ fn open_editor(text: &str, suffix: &'static str) -> Result<(String, NamedTempFil
 /// Waits for the editor. It shares our process group, so the signals of its keys reach us, too: its
 /// Ctrl-C is not for us, and with its Ctrl-Z we stop as well, or the shell would not get its turn.
 /// `None` if we are told to end: the editor then was told first, so that it can tidy the terminal.
-async fn attend(child: &mut Child, signals: &mut Signals) -> Option<io::Result<ExitStatus>> {
+async fn attend(child: &mut Child, signals: &mut Signals<'_>) -> Option<io::Result<ExitStatus>> {
     loop {
         tokio::select! {
             biased;
@@ -318,7 +316,7 @@ async fn attend(child: &mut Child, signals: &mut Signals) -> Option<io::Result<E
             },
             status = child.wait() => {
                 // A Ctrl-C that ended the editor was for the editor; ours may still be on its way.
-                let _ = tokio::time::timeout(SIGNAL_DELAY, signals.interrupt.recv()).await;
+                let _ = tokio::time::timeout(SIGNAL_DELAY, signals.ends.interrupted()).await;
                 return Some(status);
             }
         }
