@@ -15,9 +15,9 @@ pub use call::{Call, CallState, Caller, Obedience, Outcome, Progress, ToolCall, 
 pub use command::{Ask, Command, WindowSize};
 pub use container::{
     ContainerOptions, Device, DeviceRate, DeviceRequest, DeviceWeight, Devices, ExtraHost,
-    HealthCheck, HealthProbe, HealthTest, HostMount, Isolation, Logging, Mount, MountSource,
-    Network, OWN_LABELS, Port, Propagation, Protocol, PublishedPort, Pull, Relabel, Resources,
-    Seccomp, Storage, Swap, Template, TemplateWay, Ulimit, VolumeMount,
+    HealthCheck, HealthTest, HostMount, Isolation, Logging, Mount, MountSource, Network,
+    OWN_LABELS, Port, Propagation, Protocol, PublishedPort, Pull, Relabel, Resources, Seccomp,
+    Storage, Swap, Template, TemplateWay, Ulimit, VolumeMount,
 };
 pub use event::{Event, Happening, Level, Notice};
 pub use failure::{Cause, Exit, Failure, Stage};
