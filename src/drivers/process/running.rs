@@ -13,9 +13,10 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::Dropped;
 use super::family::{Ending, Family, blocking};
+use super::shell;
 use super::table::Identity;
 use super::usage::{self, MEMBERS_AGE, Meter};
-use crate::drivers::{Endpoint, Facts, Running, Task, Usage};
+use crate::drivers::{Endpoint, Facts, Running, Shell, Task, Usage, WindowSize};
 use crate::model::{Exit, Failure, LocalProcess, Stage};
 use crate::stores::logs::{LogWriter, Source};
 
@@ -51,6 +52,7 @@ pub struct Child {
     family: Family,
     /// Where it goes when it is dropped before it is over.
     dropped: Dropped,
+    spec: LocalProcess,
     facts: Vec<(Arc<str>, Arc<str>)>,
     log: LogWriter,
     /// Copies stderr to the log until its end.
@@ -75,6 +77,7 @@ impl Child {
             process: child,
             endpoint: Some((pipes.stdin, pipes.stdout)),
             facts: facts(spec, family.pid()),
+            spec: spec.clone(),
             family,
             dropped,
             log,
@@ -172,7 +175,7 @@ fn quoted(word: &str) -> String {
     }
 }
 
-fn exit(status: ExitStatus) -> Exit {
+pub(super) fn exit(status: ExitStatus) -> Exit {
     Exit {
         code: status.code(),
         signal: status.signal(),
@@ -216,6 +219,10 @@ impl Running for Child {
             let read = read.await;
             Ok(self.meter.update(read))
         })
+    }
+
+    fn shell(&self, size: WindowSize) -> Task<'static, Shell> {
+        shell::open(&self.spec, size)
     }
 
     fn stop(mut self: Box<Self>, grace: Duration) -> Task<'static, ()> {
