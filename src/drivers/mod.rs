@@ -1,6 +1,7 @@
 //! Drivers bring instances into existence, one per `orchestration_mode`.
 
 pub mod embedded;
+mod http_endpoint;
 pub mod process;
 mod shell;
 
@@ -12,6 +13,7 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::watch;
 
+pub use self::http_endpoint::{Contact, HttpEndpoint, Standing};
 pub use self::shell::{Shell, WindowSize};
 
 use crate::model::{Backend, Cause, Exit, Failure, InstanceId, Mode, RunId, SessionId, Stage};
@@ -137,6 +139,8 @@ pub enum Endpoint {
         read: Box<dyn AsyncRead + Send + Unpin>,
         write: Box<dyn AsyncWrite + Send + Unpin>,
     },
+    /// Streamable HTTP, or what came before it.
+    Http(HttpEndpoint),
 }
 
 /// The driver for a mode, or why there is none.
