@@ -186,7 +186,7 @@ fn unknown(name: &str, at: &Cursor) {
             let text = format!("a space follows --{}", flag.name);
             at.problem_with_hint(text, in_two_items(flag));
         }
-        None => match problem::nearest(word, &flags::names()) {
+        None => match crate::nearest::nearest(word, flags::names()) {
             Some(near) => at.problem_with_hint(text, format!("did you mean --{near}?")),
             None => at.problem_with_hint(text, "`docker run --help` lists them"),
         },

@@ -11,10 +11,10 @@ mod inspect;
 mod joint;
 pub mod labels;
 pub mod logs;
-pub mod stats;
 mod reap;
 mod remover;
 mod shell;
+pub mod stats;
 pub mod watch;
 mod words;
 
