@@ -6,12 +6,16 @@ mod container;
 mod create;
 mod engine;
 mod hijack;
+pub mod image;
 mod inspect;
+mod joint;
 pub mod labels;
+pub mod logs;
 mod reap;
 mod remover;
 mod shell;
 mod start;
+pub mod stats;
 pub mod watch;
 mod words;
 
