@@ -14,6 +14,7 @@ pub mod labels;
 mod reap;
 mod remover;
 mod shell;
+pub mod template;
 mod words;
 
 use std::path::PathBuf;

@@ -17,20 +17,11 @@ use super::engine::{Engine, QUICK};
 use super::joint::Joint;
 use super::words::Trouble;
 use crate::drivers::Steps;
-use crate::model::{Failure, Stage};
+use crate::model::{Failure, Pull, Stage};
 
 /// A pull that brings nothing new in this time is given up. Engines give up a silent registry after 15 s, and need
 /// a while to check a large layer.
 pub const STALL: Duration = Duration::from_secs(90);
-
-/// When an image is pulled.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Pull {
-    Always,
-    #[default]
-    Missing,
-    Never,
-}
 
 /// What image somebody wants.
 #[derive(Clone, Debug)]
