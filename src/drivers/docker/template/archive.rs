@@ -248,7 +248,8 @@ mod tests {
         let entries = archive.entries().expect("entries");
         let shown = entries.map(|entry| {
             let entry = entry.expect("an entry");
-            let name = entry.path().expect("a path").to_string_lossy().into_owned();
+            let name = entry.path().expect("a path");
+            let name = name.to_string_lossy().trim_end_matches('/').to_owned();
             let header = entry.header();
             (
                 name,
