@@ -88,19 +88,16 @@ impl Images {
         let may_pull = wanted.pull != Pull::Never && !reference.is_id();
         match found {
             Some(image) if fits(&image) && (wanted.pull != Pull::Always || !may_pull) => Ok(image),
-            Some(image) if !may_pull => {
-                let platform = wanted.platform.as_deref().unwrap_or_default();
-                Err(obstacle::other_platform(
-                    &reference,
-                    platform,
-                    &image.platform,
-                ))
-            }
+            Some(image) if !may_pull => Err(unfit(&reference, wanted, &image)),
             None if !may_pull => Err(obstacle::missing(&reference)),
             _ => {
                 self.pull(wanted, steps).await?;
-                let pulled = self.find(wanted).await?;
-                pulled.ok_or_else(|| obstacle::missing(&reference))
+                match self.find(wanted).await? {
+                    Some(image) if fits(&image) => Ok(image),
+                    // Of an image for one platform only, engines of old take that one.
+                    Some(image) => Err(unfit(&reference, wanted, &image)),
+                    None => Err(obstacle::missing(&reference)),
+                }
             }
         }
     }
@@ -160,6 +157,11 @@ fn refused(wanted: &Wanted, trouble: &Trouble) -> Failure {
         Some(message) => obstacle::failed(&Reference::parse(&wanted.reference), message, None),
         None => trouble.at(Stage::Create),
     }
+}
+
+fn unfit(reference: &Reference, wanted: &Wanted, found: &Image) -> Failure {
+    let platform = wanted.platform.as_deref().unwrap_or_default();
+    obstacle::other_platform(reference, platform, &found.platform)
 }
 
 fn cancelled(reference: &Reference) -> Failure {
