@@ -59,6 +59,9 @@ pub fn private_append(path: &Path) -> io::Result<File> {
         .open(path)
 }
 
+/// The file in the directory of a run that the run holds a lock on.
+const LOCK: &str = "lock";
+
 /// The directory of one run. It holds a lock for as long as the run lives, by which the next run
 /// knows what a killed one left.
 #[derive(Debug)]
@@ -72,10 +75,12 @@ impl RunDirectory {
     /// Makes the directory of `run` in `cache`, and removes those of runs that no longer live.
     pub fn create(cache: &Path, run: &RunId) -> io::Result<Self> {
         private_directory(cache)?;
-        remove_abandoned(cache);
+        for run in abandoned(cache) {
+            remove(run.path());
+        }
         let path = cache.join(format!("run-{run}"));
         private_directory(&path)?;
-        let lock = private_append(&path.join("lock"))?;
+        let lock = private_append(&path.join(LOCK))?;
         lock.try_lock()?;
         Ok(Self { path, _lock: lock })
     }
@@ -87,20 +92,54 @@ impl RunDirectory {
 
 impl Drop for RunDirectory {
     fn drop(&mut self) {
-        if let Err(error) = fs::remove_dir_all(&self.path) {
-            tracing::warn!("{} could not be removed: {error}", self.path.display());
-        }
+        remove(&self.path);
     }
 }
 
-fn remove_abandoned(cache: &Path) {
-    let runs = fs::read_dir(cache).into_iter().flatten().flatten();
-    for run in runs.filter(|entry| entry.file_name().to_string_lossy().starts_with("run-")) {
-        let lock = File::open(run.path().join("lock"));
-        let abandoned = lock.is_ok_and(|lock| lock.try_lock().is_ok());
-        if abandoned && let Err(error) = fs::remove_dir_all(run.path()) {
-            tracing::warn!("{} could not be removed: {error}", run.path().display());
+/// The directory of a run that no longer lives. Nobody else takes it for abandoned as long as this exists.
+#[derive(Debug)]
+pub struct Abandoned {
+    path: PathBuf,
+    _lock: File,
+}
+
+impl Abandoned {
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+/// The directories in `cache` of runs that no longer live.
+pub fn abandoned(cache: &Path) -> Vec<Abandoned> {
+    let entries = fs::read_dir(cache).into_iter().flatten().flatten();
+    let runs = entries.filter(|entry| entry.file_name().to_string_lossy().starts_with("run-"));
+    let abandoned = runs.filter_map(|run| {
+        let path = run.path();
+        let lock = File::open(path.join(LOCK)).ok()?;
+        lock.try_lock().ok()?;
+        Some(Abandoned { path, _lock: lock })
+    });
+    abandoned.collect()
+}
+
+/// Removes what it can of the directory of a run; as long as there is anything else in it, its lock stays, so
+/// that a later one finds it.
+fn remove(run: &Path) {
+    let entries = fs::read_dir(run).into_iter().flatten().flatten();
+    let contents = entries.filter(|entry| entry.file_name() != LOCK);
+    let removed = contents.map(|entry| {
+        let path = entry.path();
+        if entry.file_type()?.is_dir() {
+            fs::remove_dir_all(path)
+        } else {
+            fs::remove_file(path)
         }
+    });
+    let removed = removed
+        .collect::<io::Result<Vec<()>>>()
+        .and_then(|_| fs::remove_dir_all(run));
+    if let Err(error) = removed {
+        tracing::warn!("{} could not be removed: {error}", run.display());
     }
 }
 

@@ -16,6 +16,7 @@ mod remover;
 mod shell;
 mod start;
 pub mod stats;
+pub mod template;
 pub mod watch;
 mod words;
 
