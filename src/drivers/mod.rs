@@ -6,6 +6,7 @@ pub mod process;
 mod shell;
 
 use std::future::Future;
+use std::path::Path;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -162,30 +163,35 @@ pub trait Drivers: Send + Sync {
 pub struct Installed {
     embedded: Arc<embedded::Embedded>,
     process: Arc<process::Processes>,
+    docker: Arc<docker::Containers>,
 }
 
 impl Installed {
-    pub fn new() -> Self {
+    /// `directory` belongs to this run alone; copies of templates go below it.
+    pub fn new(directory: &Path) -> Self {
+        let engine = docker::Engine::of_user();
         Self {
             embedded: Arc::default(),
             process: Arc::default(),
+            docker: Arc::new(docker::Containers::new(engine, directory.join("copies"))),
         }
     }
 
     /// Every driver, for what is done once for all: clearing up after killed runs.
     pub fn all(&self) -> Vec<Arc<dyn Driver>> {
-        vec![self.embedded.clone(), self.process.clone()]
+        vec![
+            self.embedded.clone(),
+            self.process.clone(),
+            self.docker.clone(),
+        ]
     }
 
     /// Whether this build has a driver for `mode`.
     pub fn available(mode: &Mode) -> bool {
-        matches!(mode, Mode::Embedded | Mode::LocalProcess(_))
-    }
-}
-
-impl Default for Installed {
-    fn default() -> Self {
-        Self::new()
+        matches!(
+            mode,
+            Mode::Embedded | Mode::LocalProcess(_) | Mode::LocalDocker(_)
+        )
     }
 }
 
@@ -194,7 +200,8 @@ impl Drivers for Installed {
         match mode {
             Mode::Embedded => Ok(self.embedded.clone()),
             Mode::LocalProcess(_) => Ok(self.process.clone()),
-            Mode::LocalDocker(_) | Mode::RemoteHttpApi(_) => Err(Failure::new(
+            Mode::LocalDocker(_) => Ok(self.docker.clone()),
+            Mode::RemoteHttpApi(_) => Err(Failure::new(
                 Stage::Check,
                 Cause::NotBuilt { mode: mode.name() },
             )
