@@ -30,6 +30,7 @@ use self::container::{Container, short};
 use self::create::{Creation, Extras, creation};
 use self::engine::{QUICK, USUAL};
 use self::remover::{Footprint, Remover};
+use self::stats::Stats;
 use self::watch::Watcher;
 use self::words::Trouble;
 use super::{Driver, Order, Running, Task};
@@ -130,6 +131,7 @@ impl Containers {
             id,
             name,
             image: spec.image.as_str().into(),
+            stats: Stats::new(self.engine.clone(), &watched),
             pipes: Some(attached.pipes),
             pump: Some(attached.pump),
             drain_until: None,
