@@ -36,7 +36,7 @@ const PAUSE: Duration = Duration::from_millis(250);
 /// line, what there is is taken as it is.
 const SILENCE: Duration = Duration::from_secs(5);
 /// Entries written at once, before others get a turn.
-const BURST: usize = 1024;
+const BURST: usize = 256;
 
 const WHAT: &str = "read the container's log";
 
