@@ -8,6 +8,7 @@ mod failure;
 mod fleet;
 mod ids;
 mod phase;
+mod shell;
 mod spec;
 
 pub use call::{Call, CallState, Caller, Obedience, Outcome, Progress, ToolCall, ToolSpec};
@@ -26,6 +27,7 @@ pub use fleet::{
 };
 pub use ids::{BackendName, CallId, InstanceId, ResultId, RunId, SessionId};
 pub use phase::Phase;
+pub use shell::shell_word;
 pub use spec::{
     Backend, HealthPolicy, Limits, LocalDocker, LocalProcess, Mode, RemoteApi, RemoteAuth,
     RemoteHttpApi, RestartPolicy, Scope, Secret, StartupCheck, Transport,

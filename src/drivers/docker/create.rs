@@ -17,6 +17,9 @@ use bollard::models::{
 };
 use bollard::query_parameters::{CreateContainerOptions, CreateContainerOptionsBuilder};
 
+pub(super) use isolation::capabilities;
+pub(super) use storage::{Shape, shape};
+
 use crate::model::{
     ContainerOptions, HealthCheck, HealthTest, LocalDocker, Logging, Mount, Port, Protocol, Secret,
     Transport,
