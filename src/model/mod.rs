@@ -4,6 +4,7 @@ mod call;
 mod command;
 mod container;
 mod event;
+pub mod fact;
 mod failure;
 mod fleet;
 mod ids;
@@ -12,7 +13,7 @@ mod shell;
 mod spec;
 
 pub use call::{Call, CallState, Caller, Obedience, Outcome, Progress, ToolCall, ToolSpec};
-pub use command::{Ask, Command};
+pub use command::{Ask, Command, WindowSize};
 pub use container::{
     ContainerOptions, Device, DeviceRate, DeviceRequest, DeviceWeight, Devices, ExtraHost,
     HealthCheck, HealthTest, HostMount, Isolation, Logging, Mount, MountSource, Network,
@@ -23,7 +24,7 @@ pub use event::{Event, Happening, Level, Notice};
 pub use failure::{Cause, Exit, Failure, Stage};
 pub use fleet::{
     BackendInfo, DeathCard, Era, Fleet, Health, Instance, Probe, SHARED_SESSION, Sample,
-    ServerInfo, Session,
+    ServerInfo, Session, Traffic,
 };
 pub use ids::{BackendName, CallId, InstanceId, ResultId, RunId, SessionId};
 pub use phase::Phase;

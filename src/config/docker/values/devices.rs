@@ -130,6 +130,7 @@ fn options(text: &str) -> Read<BTreeMap<String, String>> {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)] // tests may
 mod tests {
     use super::*;
 

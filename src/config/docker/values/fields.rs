@@ -56,6 +56,7 @@ pub fn parts(field: &str) -> (&str, Option<&str>) {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)] // tests may
 mod tests {
     use super::*;
 

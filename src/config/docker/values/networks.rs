@@ -112,6 +112,7 @@ pub fn link(text: &str) -> Read<String> {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)] // tests may
 mod tests {
     use super::*;
 

@@ -117,6 +117,7 @@ fn ip(text: &str) -> Read<IpAddr> {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)] // tests may
 mod tests {
     use super::*;
 
