@@ -8,7 +8,11 @@ mod peer;
 
 #[path = "http/everything.rs"]
 mod everything;
+#[path = "http/failures.rs"]
+mod failures;
 #[path = "http/real.rs"]
 mod real;
 #[path = "http/remote.rs"]
 mod remote;
+#[path = "http/scripted.rs"]
+mod scripted;

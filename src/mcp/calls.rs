@@ -12,9 +12,10 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 
-use super::link::{Goodbye, Link, OnProgress, Request, Ticket};
+use super::hints::failure;
+use super::link::{Goodbye, Leg, Link, OnProgress, Request, Ticket};
 use super::wire::{self, Payload};
-use super::{Answer, CallControl, NoAnswer, failure, questions};
+use super::{Answer, CallControl, NoAnswer, questions};
 use crate::model::{Cause, Failure, Obedience, Progress, Stage};
 
 /// Questions of a server before its answer; the number the protocol's own libraries use.
@@ -106,7 +107,7 @@ impl<'a> Running<'a> {
             biased;
             // Nothing was sent, so nothing can be obeyed.
             () = self.cancel.cancelled() => return Err(NoAnswer::Cancelled(Obedience::Silent)),
-            at = expired(&mut self.deadline) => return Err(self.too_late(at)),
+            at = expired(&mut self.deadline) => return Err(self.too_late(at, Leg::Unknown)),
             ticket = self.link.request(request) => ticket.map_err(failed)?,
         };
         tokio::select! {
@@ -114,8 +115,9 @@ impl<'a> Running<'a> {
             reply = ticket.reply() => reply.map_err(failed),
             () = self.cancel.cancelled() => Err(self.cancelled(ticket).await),
             at = expired(&mut self.deadline) => {
+                let leg = ticket.leg();
                 ticket.cancel("deadline exceeded");
-                Err(self.too_late(at))
+                Err(self.too_late(at, leg))
             }
         }
     }
@@ -139,14 +141,20 @@ impl<'a> Running<'a> {
         }
     }
 
-    fn too_late(&self, at: Instant) -> NoAnswer {
+    fn too_late(&self, at: Instant, leg: Leg) -> NoAnswer {
         let after = at.saturating_duration_since(self.started);
         // To a hundredth of a second: what is lost between setting a deadline and sending is not news.
         let hundredths = (after.as_millis() + 5) / 10;
         let after = Duration::from_millis(u64::try_from(hundredths * 10).unwrap_or(u64::MAX));
-        failed(Cause::Deadline {
+        let cause = Cause::Deadline {
             what: "tools/call".into(),
             after,
+        };
+        let failure = failure(Stage::Call, cause);
+        NoAnswer::Failed(match leg {
+            Leg::Unknown => failure,
+            Leg::Asked => failure.hint("the server has not begun to answer"),
+            Leg::Answering => failure.hint("the server began to answer and fell silent"),
         })
     }
 }

@@ -15,6 +15,7 @@ mod connection;
 mod cut;
 mod dispatch;
 mod handshake;
+mod hints;
 pub mod http;
 mod link;
 mod questions;
@@ -31,6 +32,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use self::connection::Connection;
+use self::hints::failure;
 use crate::drivers::Endpoint;
 use crate::model::{Cause, Era, Failure, Obedience, Progress, ServerInfo, Stage, ToolSpec};
 use crate::stores::logs::LogWriter;
@@ -175,15 +177,4 @@ async fn within<T>(
     tokio::time::timeout(timeout, work)
         .await
         .unwrap_or_else(late)
-}
-
-/// A failure with what can be done about it, where that is known.
-fn failure(stage: Stage, cause: Cause) -> Failure {
-    let too_large = matches!(cause, Cause::TooLarge { .. });
-    let failure = Failure::new(stage, cause);
-    if too_large {
-        failure.hint("raise limits.max_message")
-    } else {
-        failure
-    }
 }

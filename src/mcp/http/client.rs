@@ -120,6 +120,22 @@ impl Client {
         secrets.fold(detail, |text, secret| known(&text, secret))
     }
 
+    /// An address that the server gave, if it is within the origin.
+    pub fn join(&self, address: &str) -> Result<Url, Cause> {
+        let url = self.url.join(address).map_err(|error| {
+            Cause::Protocol(format!("{} gave an unusable address: {error}", self.server))
+        })?;
+        if url.origin() != self.url.origin() {
+            let other = authority(&url);
+            let text = format!(
+                "{} wants messages sent to another server, {other}",
+                self.server
+            );
+            return Err(Cause::Protocol(text));
+        }
+        Ok(url)
+    }
+
     fn leads_away(&self, status: StatusCode, next: &Url) -> Cause {
         let place = format!("{}://{}{}", next.scheme(), authority(next), next.path());
         Cause::Http {
