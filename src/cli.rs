@@ -4,6 +4,8 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
+use crate::config::AtUrl;
+
 /// The configuration file that `check` reads by default.
 pub const DEFAULT_FILE: &str = "mcp_agent_config.yaml";
 
@@ -25,6 +27,18 @@ pub struct Console {
     /// The backends to offer, a YAML file
     #[arg(long, value_name = "FILE", conflicts_with = "server")]
     pub config: Option<PathBuf>,
+
+    /// An MCP server that somebody else runs, over HTTP
+    #[arg(long, value_name = "URL", conflicts_with_all = ["config", "server"])]
+    pub url: Option<String>,
+
+    /// Sent with each request to that URL: `Name: value`, where ${VAR} stands for a variable
+    #[arg(long = "header", value_name = "HEADER", requires = "url")]
+    pub headers: Vec<String>,
+
+    /// Certificates in PEM to trust besides the system's
+    #[arg(long, value_name = "FILE", requires = "url")]
+    pub ca_file: Option<PathBuf>,
 
     /// A theme by name: dark, light, high-contrast, mono, or one of your own
     #[arg(long, value_name = "NAME")]
@@ -57,6 +71,7 @@ pub enum Command {
 #[derive(Debug, PartialEq, Eq)]
 pub enum Source<'a> {
     File(&'a Path),
+    Url(AtUrl<'a>),
     Command {
         command: &'a str,
         args: &'a [String],
@@ -66,10 +81,15 @@ pub enum Source<'a> {
 
 impl Console {
     pub fn source(&self) -> Source<'_> {
-        match (&self.config, self.server.split_first()) {
-            (Some(file), _) => Source::File(file),
-            (None, Some((command, args))) => Source::Command { command, args },
-            (None, None) => Source::Demo,
+        match (&self.config, &self.url, self.server.split_first()) {
+            (Some(file), ..) => Source::File(file),
+            (None, Some(url), _) => Source::Url(AtUrl {
+                url,
+                headers: &self.headers,
+                ca_file: self.ca_file.as_deref(),
+            }),
+            (None, None, Some((command, args))) => Source::Command { command, args },
+            (None, None, None) => Source::Demo,
         }
     }
 }
@@ -81,6 +101,7 @@ impl Cli {
             "Examples:
   envdeck                                        the built-in demo
   envdeck -- npx -y @modelcontextprotocol/server-everything
+  envdeck --url https://example.com/mcp --header 'Authorization: Bearer ${{TOKEN}}'
   envdeck --config environments.yaml
   envdeck check --config environments.yaml
 

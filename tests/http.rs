@@ -10,9 +10,17 @@ mod peer;
 mod everything;
 #[path = "http/failures.rs"]
 mod failures;
+#[path = "http/legacy.rs"]
+mod legacy;
 #[path = "http/real.rs"]
 mod real;
 #[path = "http/remote.rs"]
 mod remote;
 #[path = "http/scripted.rs"]
 mod scripted;
+#[path = "http/sessions.rs"]
+mod sessions;
+#[path = "http/stateless.rs"]
+mod stateless;
+#[path = "http/streams.rs"]
+mod streams;

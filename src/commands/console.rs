@@ -17,7 +17,7 @@ use crate::console::terminal::{Terminal, install_panic_hook};
 use crate::console::theme::{ColorDepth, Theme};
 use crate::console::{Looks, run as run_console};
 use crate::drivers::Installed;
-use crate::model::{Ask, Caller, Command, Failure, InstanceId, RunId};
+use crate::model::{Ask, Caller, Command, Failure, HttpServer, InstanceId, RunId};
 use crate::orchestrator::{self, Handle, Orchestrator};
 use crate::paths::{Paths, RunDirectory, private_directory};
 use crate::stores::history::History;
@@ -33,6 +33,9 @@ pub fn run(options: &Console, paths: &Paths) -> anyhow::Result<u8> {
     let config = match options.source() {
         Source::File(file) => config::load(file, &env)
             .map_err(|invalid| problems.push(invalid.to_string()))
+            .ok(),
+        Source::Url(at) => config::of_url(at, &env)
+            .map_err(|found| problems.extend(found.iter().map(|one| format!("envdeck: {one}"))))
             .ok(),
         Source::Command { command, args } => Some(config::of_command(command, args)),
         Source::Demo => Some(config::demo()),
@@ -229,6 +232,8 @@ fn origin(config: &Config) -> String {
 fn invocation(options: &Console) -> String {
     match options.source() {
         Source::File(file) => format!("envdeck --config {}", file.display()),
+        // Its query and its headers may hold secrets.
+        Source::Url(at) => format!("envdeck --url {}", HttpServer::at(at.url)),
         Source::Command { command, args } => std::iter::once("envdeck --")
             .chain([command])
             .chain(args.iter().map(String::as_str))

@@ -1,13 +1,14 @@
 //! The configuration: validated, immutable, what the program reads.
 //!
 //! A file becomes a tree (`load`, `walk`), variables are filled in (`tree`, `interpolate`), and each level
-//! is read into the model (`check`, `backend`, `modes`, `remote`) against what it may hold
+//! is read into the model (`check`, `backend`, `modes`, `remote`, `external`) against what it may hold
 //! (`schema`), collecting every problem with its place (`problem`).
 
 mod adhoc;
 mod backend;
 mod check;
 mod cursor;
+mod external;
 mod interpolate;
 mod load;
 mod modes;
@@ -22,7 +23,7 @@ mod walk;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-pub use adhoc::{demo, of_command};
+pub use adhoc::{AtUrl, demo, of_command, of_url};
 pub use interpolate::Environment;
 pub use load::load;
 pub use problem::{Invalid, Place, Problem};
@@ -34,7 +35,7 @@ use crate::model::{Backend, Limits};
 #[derive(Clone, Debug, PartialEq)]
 pub enum Origin {
     File(PathBuf),
-    /// `envdeck -- COMMAND …`
+    /// `envdeck -- COMMAND …` or `envdeck --url URL`
     AdHoc,
     Demo,
 }

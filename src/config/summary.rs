@@ -38,6 +38,7 @@ fn summary(mode: &Mode) -> String {
             words.map(|word| quoted(word)).collect::<Vec<_>>().join(" ")
         }
         Mode::LocalDocker(docker) => docker.image.clone(),
+        Mode::External(server) => server.shown_url(),
         Mode::RemoteHttpApi(remote) => without_userinfo(&remote.api.base_url),
     }
 }

@@ -1,6 +1,7 @@
 //! Drivers bring instances into existence, one per `orchestration_mode`.
 
 pub mod embedded;
+pub mod external;
 mod http_endpoint;
 pub mod process;
 mod shell;
@@ -151,6 +152,7 @@ pub trait Drivers: Send + Sync {
 /// The drivers of this build.
 pub struct Installed {
     embedded: Arc<embedded::Embedded>,
+    external: Arc<external::External>,
     process: Arc<process::Processes>,
 }
 
@@ -158,18 +160,26 @@ impl Installed {
     pub fn new() -> Self {
         Self {
             embedded: Arc::default(),
+            external: Arc::default(),
             process: Arc::default(),
         }
     }
 
     /// Every driver, for what is done once for all: clearing up after killed runs.
     pub fn all(&self) -> Vec<Arc<dyn Driver>> {
-        vec![self.embedded.clone(), self.process.clone()]
+        vec![
+            self.embedded.clone(),
+            self.external.clone(),
+            self.process.clone(),
+        ]
     }
 
     /// Whether this build has a driver for `mode`.
     pub fn available(mode: &Mode) -> bool {
-        matches!(mode, Mode::Embedded | Mode::LocalProcess(_))
+        matches!(
+            mode,
+            Mode::Embedded | Mode::External(_) | Mode::LocalProcess(_)
+        )
     }
 }
 
@@ -183,6 +193,7 @@ impl Drivers for Installed {
     fn driver(&self, mode: &Mode) -> Result<Arc<dyn Driver>, Failure> {
         match mode {
             Mode::Embedded => Ok(self.embedded.clone()),
+            Mode::External(_) => Ok(self.external.clone()),
             Mode::LocalProcess(_) => Ok(self.process.clone()),
             Mode::LocalDocker(_) | Mode::RemoteHttpApi(_) => Err(Failure::new(
                 Stage::Check,

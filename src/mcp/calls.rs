@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use super::hints::failure;
 use super::link::{Goodbye, Leg, Link, OnProgress, Request, Ticket};
 use super::wire::{self, Payload};
-use super::{Answer, CallControl, NoAnswer, questions};
+use super::{Answer, CallControl, NoAnswer, questions, tools};
 use crate::model::{Cause, Failure, Obedience, Progress, Stage};
 
 /// Questions of a server before its answer; the number the protocol's own libraries use.
@@ -41,8 +41,17 @@ pub(super) async fn call(
         arguments,
         extra: Map::new(),
     };
+    let mut relisted = false;
     for _ in 0..MAX_ROUNDS {
-        let payload = running.round(&params).await?;
+        let payload = match running.round(&params).await {
+            // The tool wants other parameters repeated than when it was listed.
+            Err(NoAnswer::Failed(failure)) if !relisted && is_header_mismatch(&failure) => {
+                relisted = true;
+                running.relist().await;
+                continue;
+            }
+            ended => ended?,
+        };
         if !payload.input_required {
             return Ok(Answer {
                 raw: payload.raw,
@@ -122,6 +131,16 @@ impl<'a> Running<'a> {
         }
     }
 
+    /// Learns anew what the tools want repeated; if that fails, so will the call.
+    async fn relist(&mut self) {
+        tokio::select! {
+            biased;
+            () = self.cancel.cancelled() => {}
+            _ = expired(&mut self.deadline) => {}
+            _ = tools::list(self.link) => {}
+        }
+    }
+
     /// Tells the server to stop and watches whether it does.
     async fn cancelled(&self, mut ticket: Ticket) -> NoAnswer {
         let now = Instant::now();
@@ -157,6 +176,11 @@ impl<'a> Running<'a> {
             Leg::Answering => failure.hint("the server began to answer and fell silent"),
         })
     }
+}
+
+/// `HeaderMismatch` of 2026-07-28.
+fn is_header_mismatch(failure: &Failure) -> bool {
+    matches!(failure.cause, Cause::Rpc { code: -32020, .. })
 }
 
 fn failed(cause: Cause) -> NoAnswer {

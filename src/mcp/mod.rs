@@ -137,15 +137,22 @@ impl ToolClient {
         calls::call(&self.connection.link, tool, arguments, control).await
     }
 
-    /// Round trip of a `ping`; `None` where the protocol revision has none.
-    pub async fn ping(&self, timeout: Duration) -> Option<Result<Duration, Failure>> {
-        if self.server.era == Era::Stateless {
-            return None;
+    /// What [`Self::ping`] asks; `None` where the revision has no `ping`, and pipes tell of a server's end.
+    pub fn probe(&self) -> Option<&'static str> {
+        match self.server.era {
+            Era::Sessions => Some("ping"),
+            Era::Stateless if self.connection.link.is_http => Some("server/discover"),
+            Era::Stateless => None,
         }
+    }
+
+    /// Round trip of a question that every server can answer at once; `None` where there is no such.
+    pub async fn ping(&self, timeout: Duration) -> Option<Result<Duration, Failure>> {
+        let probe = self.probe()?;
         let sent = Instant::now();
         let nothing = serde_json::json!({});
-        let ping = self.connection.link.exchange("ping", &nothing);
-        Some(match within(timeout, "ping", ping).await {
+        let ping = self.connection.link.exchange(probe, &nothing);
+        Some(match within(timeout, probe, ping).await {
             // An error is an answer, too: there are servers that do not know `ping`.
             Ok(_) | Err(Cause::Rpc { .. }) => Ok(sent.elapsed()),
             Err(cause) => Err(failure(Stage::Run, cause)),

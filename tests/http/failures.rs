@@ -591,17 +591,17 @@ async fn headers_that_are_ours_or_none_are_refused() {
         (
             "Mcp-Session-Id",
             "x",
-            "the header Mcp-Session-Id: is set by envdeck itself",
+            "the header Mcp-Session-Id is set by envdeck itself",
         ),
         (
             "A B",
             "x",
-            "the header A B: is not the name of an HTTP header",
+            "the header A B is not the name of an HTTP header",
         ),
         (
             "X-Key",
             "hush\r\nX: y",
-            "the header X-Key: its value has a character that no header may have",
+            "the header X-Key must not hold line breaks or other control characters",
         ),
     ] {
         let mut server = HttpServer::at("http://127.0.0.1:1/mcp");
@@ -616,6 +616,6 @@ async fn headers_that_are_ours_or_none_are_refused() {
         .to_string();
     assert_eq!(
         text,
-        "connect: the URL must begin with http:// or https://, not ftp:"
+        "connect: expected a URL that begins with http:// or https://"
     );
 }
