@@ -329,7 +329,7 @@ mod tests {
             [
                 "--url: expected a URL that begins with http:// or https://",
                 "--header: expected `Name: value`",
-                "--header: X: the environment variable NONE is not set",
+                "--header: X: the variable NONE is not set",
                 "--header: Accept: is set by envdeck itself",
                 "--ca-file: there is no file /nowhere.pem",
             ]

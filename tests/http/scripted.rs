@@ -37,8 +37,8 @@ impl Heard {
         self.body["method"].as_str().unwrap_or(&self.method)
     }
 
-    pub fn result(&self, result: Value) -> Value {
-        json!({ "jsonrpc": "2.0", "id": self.body["id"], "result": result })
+    pub fn result(&self, result: impl Into<Value>) -> Value {
+        json!({ "jsonrpc": "2.0", "id": self.body["id"], "result": result.into() })
     }
 
     pub fn error(&self, code: i64, message: &str) -> Value {

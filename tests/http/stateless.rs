@@ -21,8 +21,8 @@ async fn modern(heard: Heard, mut out: Out, header: &str) {
         }
         "server/discover" => out.json(&heard.result(discovered)).await,
         "tools/list" => {
-            out.json(&heard.result(json!({ "tools": tools(header) })))
-                .await
+            let tools = json!({ "tools": tools(header) });
+            out.json(&heard.result(tools)).await;
         }
         "tools/call" => {
             let field = format!("mcp-param-{}", header.to_lowercase());
