@@ -1,10 +1,14 @@
 //! Command-line definitions.
 
+mod errand;
+mod target;
+
 use std::path::{Path, PathBuf};
 
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
-use crate::config::AtUrl;
+pub use errand::{Arguments, Call, Errand, Tools};
+pub use target::{Source, Target};
 
 /// The configuration file that `check` reads by default.
 pub const DEFAULT_FILE: &str = "mcp_agent_config.yaml";
@@ -24,74 +28,49 @@ pub struct Cli {
 /// What the console runs, and how it looks.
 #[derive(Debug, Args)]
 pub struct Console {
-    /// The backends to offer, a YAML file
-    #[arg(long, value_name = "FILE", conflicts_with = "server")]
-    pub config: Option<PathBuf>,
-
-    /// An MCP server that somebody else runs, over HTTP
-    #[arg(long, value_name = "URL", conflicts_with_all = ["config", "server"])]
-    pub url: Option<String>,
-
-    /// Sent with each request to that URL: `Name: value`, where ${VAR} stands for a variable
-    #[arg(long = "header", value_name = "HEADER", requires = "url")]
-    pub headers: Vec<String>,
-
-    /// Certificates in PEM to trust besides the system's
-    #[arg(long, value_name = "FILE", requires = "url")]
-    pub ca_file: Option<PathBuf>,
+    #[command(flatten)]
+    pub target: Target,
 
     /// A theme by name: dark, light, high-contrast, mono, or one of your own
     #[arg(long, value_name = "NAME")]
     pub theme: Option<String>,
 
-    /// What goes to the log file: `info`, `debug`, or a filter such as `envdeck=trace,warn`
-    #[arg(long, value_name = "FILTER", env = "ENVDECK_LOG")]
-    pub log: Option<String>,
+    #[command(flatten)]
+    pub logging: Logging,
 
     /// Leave the mouse to the terminal
     #[arg(long)]
     pub no_mouse: bool,
+}
 
-    /// An MCP server to run, with its arguments, that speaks on stdin and stdout
-    #[arg(last = true, value_name = "COMMAND")]
-    pub server: Vec<String>,
+/// What is written of a run.
+#[derive(Debug, Args)]
+pub struct Logging {
+    /// What goes to the log file: `info`, `debug`, or a filter such as `envdeck=trace,warn`
+    #[arg(long, value_name = "FILTER", env = "ENVDECK_LOG")]
+    pub log: Option<String>,
 }
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// List the tools of a backend, or explain one of them
+    Tools(Tools),
+
+    /// Call one tool and print its result as JSON
+    Call(Call),
+
     /// Validate a configuration file and list all of its problems
     Check {
         /// The file to validate
         #[arg(long, value_name = "FILE", default_value = DEFAULT_FILE)]
         config: PathBuf,
     },
-}
 
-/// Where the configuration comes from.
-#[derive(Debug, PartialEq, Eq)]
-pub enum Source<'a> {
-    File(&'a Path),
-    Url(AtUrl<'a>),
-    Command {
-        command: &'a str,
-        args: &'a [String],
+    /// Print a script that completes this command line in a shell
+    Completions {
+        /// The shell it is for
+        shell: clap_complete::Shell,
     },
-    Demo,
-}
-
-impl Console {
-    pub fn source(&self) -> Source<'_> {
-        match (&self.config, &self.url, self.server.split_first()) {
-            (Some(file), ..) => Source::File(file),
-            (None, Some(url), _) => Source::Url(AtUrl {
-                url,
-                headers: &self.headers,
-                ca_file: self.ca_file.as_deref(),
-            }),
-            (None, None, Some((command, args))) => Source::Command { command, args },
-            (None, None, None) => Source::Demo,
-        }
-    }
 }
 
 impl Cli {
@@ -101,7 +80,7 @@ impl Cli {
             "Examples:
   envdeck                                        the built-in demo
   envdeck -- npx -y @modelcontextprotocol/server-everything
-  envdeck --url https://example.com/mcp --header 'Authorization: Bearer ${{TOKEN}}'
+  envdeck --url https://example.com/mcp -H 'Authorization: Bearer ${{TOKEN}}'
   envdeck --config environments.yaml
   envdeck check --config environments.yaml
 
@@ -159,6 +138,7 @@ mod tests {
             parse("envdeck --no-mouse --theme mono")
                 .unwrap()
                 .console
+                .target
                 .source(),
             Source::Demo
         );
@@ -170,7 +150,7 @@ mod tests {
         assert!(cli.command.is_none());
         let args = ["--config", "x", "--", "y"].map(str::to_owned);
         assert_eq!(
-            cli.console.source(),
+            cli.console.target.source(),
             Source::Command {
                 command: "check",
                 args: &args

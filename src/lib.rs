@@ -10,7 +10,10 @@
 //! console       Fleet + keys -> cells + Effects                            (no drivers, no locks)
 //! commands      what the shell runs: the console, check                    (may print)
 //! config, cli   what the user wrote, validated
+//! arguments     the arguments of a tool, by its schema
 //! paths, telemetry  where things are kept, and the program's own log
+//! signals       how the program is told to end
+//! nearest       did you mean …?
 //! ```
 //!
 //! ```text
@@ -49,6 +52,7 @@
 //! - **An action**: a variant of [`console::action::Action`] with its help line, and a default key.
 //! - **A theme**: a file in `themes/`, checked by the tests of [`console::theme`].
 
+pub mod arguments;
 pub mod cli;
 pub mod commands;
 pub mod config;
@@ -56,7 +60,9 @@ pub mod console;
 pub mod drivers;
 pub mod mcp;
 pub mod model;
+mod nearest;
 pub mod orchestrator;
 pub mod paths;
+pub mod signals;
 pub mod stores;
 pub mod telemetry;

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::interpolate::{Environment, Expanded, expand};
+use super::problem::{Invalid, Problem};
 use super::{Config, Origin, schema};
 use crate::model::{
     Backend, HealthPolicy, HttpServer, Limits, LocalProcess, Mode, RestartPolicy, Scope, Secret,
@@ -36,12 +37,13 @@ pub struct AtUrl<'a> {
 ///
 /// # Errors
 /// All that is wrong, in words that repeat neither the URL nor a value.
-pub fn of_url(at: AtUrl<'_>, env: Environment) -> Result<Config, Vec<String>> {
+pub fn of_url(at: AtUrl<'_>, env: Environment) -> Result<Config, Invalid> {
     let mut problems = Vec::new();
+    let mut wrong = |option: &str, text: String| problems.push(Problem::of_option(option, text));
     let mut server = HttpServer::at(at.url);
     let host = server.parsed().map_or_else(
         |problem| {
-            problems.push(format!("--url: {problem}"));
+            wrong("--url", problem);
             String::new()
         },
         |url| url.host_str().unwrap_or_default().to_owned(),
@@ -49,17 +51,21 @@ pub fn of_url(at: AtUrl<'_>, env: Environment) -> Result<Config, Vec<String>> {
     for text in at.headers {
         match header(text, env) {
             Ok(header) => server.headers.push(header),
-            Err(problem) => problems.push(format!("--header: {problem}")),
+            Err(problem) => wrong("--header", problem),
         }
     }
     if let Some(file) = at.ca_file {
         if !file.is_file() {
-            problems.push(format!("--ca-file: there is no file {}", file.display()));
+            wrong("--ca-file", format!("there is no file {}", file.display()));
         }
         server.ca_file = Some(file.to_owned());
     }
     if !problems.is_empty() {
-        return Err(problems);
+        return Err(Invalid {
+            file: env!("CARGO_PKG_NAME").into(),
+            problems,
+            more: 0,
+        });
     }
     let mode = Mode::External(Box::new(server));
     Ok(only(Origin::AdHoc, &identifier(&host), "external", mode))
@@ -325,14 +331,14 @@ mod tests {
             ca_file: Some(Path::new("/nowhere.pem")),
         };
         assert_eq!(
-            of_url(wrong, &env).expect_err("all of it is wrong"),
-            [
-                "--url: expected a URL that begins with http:// or https://",
-                "--header: expected `Name: value`",
-                "--header: X: the variable NONE is not set",
-                "--header: Accept: is set by envdeck itself",
-                "--ca-file: there is no file /nowhere.pem",
-            ]
+            of_url(wrong, &env)
+                .expect_err("all of it is wrong")
+                .to_string(),
+            "envdeck: --url: expected a URL that begins with http:// or https://\n\
+             envdeck: --header: expected `Name: value`\n\
+             envdeck: --header: X: the variable NONE is not set\n\
+             envdeck: --header: Accept: is set by envdeck itself\n\
+             envdeck: --ca-file: there is no file /nowhere.pem"
         );
     }
 

@@ -9,6 +9,7 @@ use strum::IntoEnumIterator;
 
 use super::action::Action;
 use super::panes::PaneKind;
+use crate::nearest::nearest;
 
 /// Where a binding holds. Panes and dialogs fall back to the global ones.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -240,6 +241,7 @@ const GLOBAL: &[(&str, Action)] = &[
     ("x", Action::ExtendCall),
     ("L", Action::ShowLogs),
     ("i", Action::Inspect),
+    ("e", Action::OpenShell),
     ("s", Action::StopStart),
     ("D", Action::Remove),
     ("/", Action::Search),
@@ -284,6 +286,12 @@ const LOGS: &[(&str, Action)] = &[
     ("t", Action::ToggleTimestamps),
 ];
 const CALLS: &[(&str, Action)] = &[("n", Action::SearchNext)];
+const DIALOG: &[(&str, Action)] = &[
+    ("n", Action::SearchNext),
+    ("v", Action::ToggleView),
+    ("-", Action::FoldAll),
+    ("*", Action::UnfoldAll),
+];
 
 fn defaults(context: Context) -> &'static [(&'static str, Action)] {
     match context {
@@ -293,7 +301,8 @@ fn defaults(context: Context) -> &'static [(&'static str, Action)] {
         Context::Pane(PaneKind::Result) => RESULT,
         Context::Pane(PaneKind::Logs | PaneKind::Events) => LOGS,
         Context::Pane(PaneKind::Calls) => CALLS,
-        Context::Pane(_) | Context::Dialog => &[],
+        Context::Dialog => DIALOG,
+        Context::Pane(_) => &[],
     }
 }
 
@@ -323,7 +332,7 @@ impl Keymap {
         for (context_name, keys) in overrides {
             let Some(context) = Context::all().find(|c| c.to_string() == *context_name) else {
                 let known: Vec<_> = Context::all().map(|c| c.to_string()).collect();
-                let hint = nearest(context_name, known.iter().map(String::as_str));
+                let hint = did_you_mean(context_name, known.iter().map(String::as_str));
                 problems.push(format!("keys.{context_name}: no such context{hint}"));
                 continue;
             };
@@ -351,7 +360,7 @@ impl Keymap {
         let known = Action::from_str(action).map_err(|_| {
             format!(
                 "no action {action}{}",
-                nearest(action, Action::iter().map(Action::name))
+                did_you_mean(action, Action::iter().map(Action::name))
             )
         })?;
         bindings.insert(0, (chord, known));
@@ -451,12 +460,9 @@ fn rows<'a>(bindings: impl Iterator<Item = &'a (Chord, Action)>) -> Vec<(Action,
     rows
 }
 
-fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> String {
-    known
-        .max_by(|a, b| strsim::jaro_winkler(a, name).total_cmp(&strsim::jaro_winkler(b, name)))
-        .filter(|best| strsim::jaro_winkler(best, name) > 0.7)
-        .map(|best| format!("; did you mean {best}?"))
-        .unwrap_or_default()
+/// What to add to the line about a name that does not exist.
+fn did_you_mean<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> String {
+    nearest(name, known).map_or_else(String::new, |best| format!("; did you mean {best}?"))
 }
 
 #[cfg(test)]

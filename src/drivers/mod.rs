@@ -1,5 +1,6 @@
 //! Drivers bring instances into existence, one per `orchestration_mode`.
 
+pub mod docker;
 pub mod embedded;
 pub mod external;
 mod http_endpoint;
@@ -7,6 +8,7 @@ pub mod process;
 mod shell;
 
 use std::future::Future;
+use std::path::Path;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,9 +17,12 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::watch;
 
 pub use self::http_endpoint::{Contact, HttpEndpoint, Standing};
-pub use self::shell::{Shell, WindowSize};
+pub use self::shell::Shell;
 
-use crate::model::{Backend, Cause, Exit, Failure, InstanceId, Mode, RunId, SessionId, Stage};
+pub use crate::model::WindowSize;
+use crate::model::{
+    Backend, Cause, Exit, Failure, InstanceId, Mode, RunId, SessionId, Stage, Traffic,
+};
 use crate::stores::logs::LogWriter;
 
 /// A boxed future, so that `dyn Driver` and `dyn Running` are possible.
@@ -102,6 +107,12 @@ pub trait Running: Send {
     /// Its resource use now; `None` where nothing can be measured.
     fn usage(&mut self) -> Task<'_, Option<Usage>>;
 
+    /// Brings its log up to date: called before the last lines become the evidence of a failure. Short, and
+    /// does what it can.
+    fn flush_log(&mut self) -> Task<'_, ()> {
+        Box::pin(async { Ok(()) })
+    }
+
     /// All that its world tells of it, as JSON text without secret values; `None` where there is nothing more
     /// than the facts.
     fn inspect(&self) -> Task<'static, Option<String>> {
@@ -131,6 +142,10 @@ pub struct Usage {
     pub memory: u64,
     pub memory_limit: Option<u64>,
     pub processes: u32,
+    /// Of its network interfaces; `None` where it has none of its own.
+    pub network: Option<Traffic>,
+    /// Of block devices; `None` where that is not counted.
+    pub disk: Option<Traffic>,
 }
 
 /// Where an instance speaks MCP.
@@ -154,14 +169,18 @@ pub struct Installed {
     embedded: Arc<embedded::Embedded>,
     external: Arc<external::External>,
     process: Arc<process::Processes>,
+    docker: Arc<docker::Containers>,
 }
 
 impl Installed {
-    pub fn new() -> Self {
+    /// `directory` belongs to this run alone; copies of templates go below it.
+    pub fn new(directory: &Path) -> Self {
+        let engine = docker::Engine::of_user();
         Self {
             embedded: Arc::default(),
             external: Arc::default(),
             process: Arc::default(),
+            docker: Arc::new(docker::Containers::new(engine, directory.join("copies"))),
         }
     }
 
@@ -171,6 +190,7 @@ impl Installed {
             self.embedded.clone(),
             self.external.clone(),
             self.process.clone(),
+            self.docker.clone(),
         ]
     }
 
@@ -178,14 +198,8 @@ impl Installed {
     pub fn available(mode: &Mode) -> bool {
         matches!(
             mode,
-            Mode::Embedded | Mode::External(_) | Mode::LocalProcess(_)
+            Mode::Embedded | Mode::External(_) | Mode::LocalProcess(_) | Mode::LocalDocker(_)
         )
-    }
-}
-
-impl Default for Installed {
-    fn default() -> Self {
-        Self::new()
     }
 }
 
@@ -195,7 +209,8 @@ impl Drivers for Installed {
             Mode::Embedded => Ok(self.embedded.clone()),
             Mode::External(_) => Ok(self.external.clone()),
             Mode::LocalProcess(_) => Ok(self.process.clone()),
-            Mode::LocalDocker(_) | Mode::RemoteHttpApi(_) => Err(Failure::new(
+            Mode::LocalDocker(_) => Ok(self.docker.clone()),
+            Mode::RemoteHttpApi(_) => Err(Failure::new(
                 Stage::Check,
                 Cause::NotBuilt { mode: mode.name() },
             )

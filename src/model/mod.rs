@@ -2,7 +2,9 @@
 
 mod call;
 mod command;
+mod container;
 mod event;
+pub mod fact;
 mod failure;
 mod fleet;
 mod http_server;
@@ -12,12 +14,18 @@ mod reach;
 mod spec;
 
 pub use call::{Call, CallState, Caller, Obedience, Outcome, Progress, ToolCall, ToolSpec};
-pub use command::{Ask, Command};
+pub use command::{Ask, Command, WindowSize};
+pub use container::{
+    ContainerOptions, Device, DeviceRate, DeviceRequest, DeviceWeight, Devices, ExtraHost,
+    HealthCheck, HealthTest, HostMount, Isolation, Logging, Mount, MountSource, Network,
+    OWN_LABELS, Port, Propagation, Protocol, PublishedPort, Pull, Relabel, Resources, Seccomp,
+    Storage, Swap, Template, TemplateWay, Ulimit, VolumeMount,
+};
 pub use event::{Event, Happening, Level, Notice};
 pub use failure::{Cause, Exit, Failure, Stage};
 pub use fleet::{
     BackendInfo, DeathCard, Era, Fleet, Health, Instance, Probe, SHARED_SESSION, Sample,
-    ServerInfo, Session,
+    ServerInfo, Session, Traffic,
 };
 pub use http_server::HttpServer;
 pub(crate) use http_server::place;

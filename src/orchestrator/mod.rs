@@ -6,6 +6,7 @@ mod core;
 mod deadline;
 mod death;
 mod desk;
+mod errand;
 mod events_log;
 mod flight;
 mod handle;
@@ -35,6 +36,7 @@ use tokio_util::task::TaskTracker;
 
 pub use self::handle::{Busy, Handle, Reply};
 pub use self::shutdown::Progress;
+pub use crate::drivers::Shell;
 
 use self::core::{Core, Tokens};
 use self::hub::Hub;
@@ -150,12 +152,4 @@ impl Drop for Orchestrator {
         self.core.tokens.closing.cancel();
         self.core.tokens.abandon.cancel();
     }
-}
-
-/// The name most like `wrong`, if any is alike enough to be meant.
-fn nearest<'a>(wrong: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    let alike = names.map(|name| (strsim::jaro_winkler(wrong, name), name));
-    let best = alike.max_by(|(a, _), (b, _)| a.total_cmp(b));
-    best.filter(|(likeness, _)| *likeness >= 0.8)
-        .map(|(_, name)| name)
 }
