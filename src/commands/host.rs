@@ -27,7 +27,7 @@ use crate::stores::results::ResultStore;
 use crate::telemetry;
 
 /// For drivers to remove what was dropped instead of stopped.
-const SETTLE: Duration = Duration::from_secs(10);
+const SETTLE: Duration = Duration::from_secs(30);
 /// For blocking work that nobody waits for any more.
 const RUNTIME_END: Duration = Duration::from_secs(1);
 

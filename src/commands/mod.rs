@@ -8,6 +8,7 @@ pub mod completions;
 pub mod console;
 mod errand;
 pub mod exit;
+pub mod gc;
 mod host;
 mod onlooker;
 mod output;
