@@ -4,6 +4,7 @@ pub mod docker;
 pub mod embedded;
 pub mod process;
 mod shell;
+mod traces;
 
 use std::future::Future;
 use std::pin::Pin;
@@ -14,6 +15,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::watch;
 
 pub use self::shell::Shell;
+pub use self::traces::{Life, Trace};
 
 pub use crate::model::WindowSize;
 use crate::model::{
@@ -45,6 +47,11 @@ pub trait Driver: Send + Sync {
     /// Removes what crashed runs left, never what belongs to a run that lives, `run` among them; returns how
     /// many things that were.
     fn reap(&self, run: &RunId) -> Task<'_, usize>;
+
+    /// Everything that runs of envdeck made in its world and that is there now.
+    fn traces(&self) -> Task<'_, Vec<Trace>> {
+        Box::pin(async { Ok(vec![]) })
+    }
 
     /// Resolves when all that was dropped instead of stopped is removed, too, or with what of it stays.
     fn settle(&self) -> Task<'_, ()> {

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::fs;
 use std::sync::LazyLock;
 
+pub use crate::drivers::Life;
 use crate::drivers::Order;
 use crate::drivers::process::Identity;
 use crate::model::RunId;
@@ -63,15 +64,6 @@ pub fn by_run(run: &RunId) -> HashMap<String, Vec<String>> {
 
 fn filter(name: &str, value: &str) -> HashMap<String, Vec<String>> {
     HashMap::from([("label".to_owned(), vec![format!("{name}={value}")])])
-}
-
-/// Whether somebody is still there.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Life {
-    Lives,
-    Dead,
-    /// It ran on another machine or in another container: nobody here can tell.
-    Unknown,
 }
 
 /// Whether the envdeck that created what carries these labels still lives.
