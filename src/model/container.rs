@@ -53,6 +53,25 @@ pub struct ContainerOptions {
     pub isolation: Isolation,
 }
 
+impl ContainerOptions {
+    /// Everything in it that must not be shown, by a name: that of the variable, `log-opt NAME` or `volume-opt NAME`.
+    pub fn secrets(&self) -> BTreeMap<String, Secret> {
+        let mut secrets = self.environment.clone();
+        let own = |kind: &str, (name, value): (&String, &Secret)| {
+            (format!("{kind} {name}"), value.clone())
+        };
+        let log = self.logging.options.iter();
+        secrets.extend(log.map(|pair| own("log-opt", pair)));
+        for mount in &self.storage.mounts {
+            if let MountSource::Volume(volume) = &mount.source {
+                let options = volume.driver_options.iter();
+                secrets.extend(options.map(|pair| own("volume-opt", pair)));
+            }
+        }
+        secrets
+    }
+}
+
 /// When the image is pulled.
 #[derive(
     Clone,

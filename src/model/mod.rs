@@ -11,6 +11,7 @@ mod http_server;
 mod ids;
 mod phase;
 mod reach;
+mod shell;
 mod spec;
 
 pub use call::{Call, CallState, Caller, Obedience, Outcome, Progress, ToolCall, ToolSpec};
@@ -31,6 +32,7 @@ pub use http_server::HttpServer;
 pub use ids::{BackendName, CallId, InstanceId, ResultId, RunId, SessionId};
 pub use phase::Phase;
 pub use reach::Reach;
+pub use shell::shell_word;
 pub use spec::{
     Backend, HealthPolicy, Limits, LocalDocker, LocalProcess, Mode, RemoteApi, RemoteAuth,
     RemoteHttpApi, RestartPolicy, Scope, Secret, StartupCheck, Transport,

@@ -7,6 +7,7 @@ use super::wrong::{Read, Wrong, ensure};
 use crate::config::check::Shared;
 use crate::config::cursor::Cursor;
 use crate::config::problem;
+use crate::nearest::nearest;
 
 /// One option as it stands in the list.
 struct Given<'a> {
@@ -186,7 +187,7 @@ fn unknown(name: &str, at: &Cursor) {
             let text = format!("a space follows --{}", flag.name);
             at.problem_with_hint(text, in_two_items(flag));
         }
-        None => match crate::nearest::nearest(word, flags::names()) {
+        None => match nearest(word, flags::names()) {
             Some(near) => at.problem_with_hint(text, format!("did you mean --{near}?")),
             None => at.problem_with_hint(text, "`docker run --help` lists them"),
         },

@@ -13,9 +13,13 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use bollard::models::{
-    ContainerCreateBody, HealthConfig, HostConfig, HostConfigLogConfig, PortMap,
+    ContainerCreateBody, HealthConfig, HostConfig, HostConfigLogConfig, PortMap, RestartPolicy,
+    RestartPolicyNameEnum,
 };
 use bollard::query_parameters::{CreateContainerOptions, CreateContainerOptionsBuilder};
+
+pub(super) use isolation::capabilities;
+pub(super) use storage::{Shape, shape};
 
 use crate::model::{
     ContainerOptions, HealthCheck, HealthTest, LocalDocker, Logging, Mount, Port, Protocol, Secret,
@@ -65,6 +69,7 @@ pub fn creation(docker: &LocalDocker, transport: Transport, extras: &Extras) -> 
     let mut host = HostConfig {
         log_config: log(&options.logging),
         runtime: options.runtime.clone(),
+        restart_policy: Some(never()),
         ..HostConfig::default()
     };
     network::fill(
@@ -94,7 +99,6 @@ pub fn creation(docker: &LocalDocker, transport: Transport, extras: &Extras) -> 
 
 /// Where a started container speaks MCP over HTTP, from the ports that the engine reports of it; `None` until
 /// it reports one.
-#[expect(dead_code, reason = "containers over http come next")]
 pub fn address(docker: &LocalDocker, ports: &PortMap) -> Option<SocketAddr> {
     let port = mcp_port(docker, Transport::Http)?;
     let loopback = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
@@ -142,6 +146,14 @@ fn environment(variables: &BTreeMap<String, Secret>) -> Vec<String> {
 fn labels(options: &ContainerOptions, extras: &Extras) -> HashMap<String, String> {
     let configured = options.labels.clone().into_iter();
     configured.chain(extras.labels.clone()).collect()
+}
+
+/// Restarts are ours.
+fn never() -> RestartPolicy {
+    RestartPolicy {
+        name: Some(RestartPolicyNameEnum::NO),
+        maximum_retry_count: None,
+    }
 }
 
 fn streams(body: &mut ContainerCreateBody, transport: Transport, keep_stdin_open: bool) {

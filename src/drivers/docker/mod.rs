@@ -2,8 +2,9 @@
 
 mod address;
 mod attach;
+pub mod command_line;
 mod container;
-mod create;
+pub mod create;
 mod engine;
 mod hijack;
 pub mod image;

@@ -99,7 +99,7 @@ impl Start<'_> {
             pump: Some(pump),
             drain_until: None,
             watched,
-            secrets: Arc::new(self.spec.options.environment.clone()),
+            secrets: Arc::new(self.spec.options.secrets()),
             log: log.clone(),
             footprint,
         })

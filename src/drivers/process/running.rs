@@ -17,7 +17,7 @@ use super::shell;
 use super::table::Identity;
 use super::usage::{self, MEMBERS_AGE, Meter};
 use crate::drivers::{Endpoint, Facts, Running, Shell, Task, Usage, WindowSize};
-use crate::model::{Exit, Failure, LocalProcess, Stage};
+use crate::model::{Exit, Failure, LocalProcess, Stage, shell_word};
 use crate::stores::logs::{LogWriter, Source};
 
 /// For the rest of stderr after the end; a grandchild may hold the pipe open.
@@ -146,7 +146,7 @@ async fn pump(mut stderr: ChildStderr, log: LogWriter) {
 fn facts(spec: &LocalProcess, pid: i32) -> Vec<(Arc<str>, Arc<str>)> {
     let words: Vec<String> = std::iter::once(&spec.command)
         .chain(&spec.args)
-        .map(|word| quoted(word))
+        .map(|word| shell_word(word))
         .collect();
     let directory = spec
         .cwd
@@ -163,16 +163,6 @@ fn facts(spec: &LocalProcess, pid: i32) -> Vec<(Arc<str>, Arc<str>)> {
         facts.push(("environment".into(), names.join(" ").into()));
     }
     facts
-}
-
-/// A word as a shell would need it.
-fn quoted(word: &str) -> String {
-    let is_plain = |c: char| c.is_alphanumeric() || "-_./:=@%+,".contains(c);
-    if !word.is_empty() && word.chars().all(is_plain) {
-        word.to_owned()
-    } else {
-        format!("'{}'", word.replace('\'', r"'\''"))
-    }
 }
 
 pub(super) fn exit(status: ExitStatus) -> Exit {
