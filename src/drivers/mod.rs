@@ -107,6 +107,11 @@ pub trait Running: Send {
         None
     }
 
+    /// Why its silence is no sign of death now, in words: somebody has paused it, or its world is out of reach.
+    fn excuse(&self) -> Option<&'static str> {
+        None
+    }
+
     /// Resolves when it ended. Cancel-safe.
     fn wait(&mut self) -> Task<'_, Exit>;
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use envdeck::drivers::{Driver, Drivers, Endpoint, Facts, Order, Running, Shell, Task, Usage};
 use envdeck::model::{Cause, Exit, Failure, InstanceId, Mode, RunId, Stage, WindowSize};
-use envdeck::stores::logs::Source;
+use envdeck::stores::logs::{LogWriter, Source};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex, split};
 use tokio::sync::watch;
 use tokio::time::sleep;
@@ -22,6 +22,10 @@ pub struct Script {
     pub start: Start,
     /// Written to stderr when it starts.
     pub stderr: Vec<&'static str>,
+    /// Written to stderr when its log is asked to be up to date.
+    pub last_words: Option<&'static str>,
+    /// Why its silence is no death.
+    pub excuse: Option<&'static str>,
     /// Never returns from `stop`.
     pub stubborn: bool,
     /// Its driver never sees the end of one that was dropped.
@@ -211,6 +215,7 @@ struct FakeInstance {
     script: Script,
     pipe: Option<DuplexStream>,
     life: Life,
+    log: LogWriter,
     shells: Arc<AtomicUsize>,
     _alive: Counted,
 }
@@ -239,6 +244,7 @@ impl FakeInstance {
             script,
             pipe: Some(ours),
             life,
+            log: order.log.clone(),
             shells: world.shells.clone(),
             _alive: Counted::new(world, |world| &world.alive),
         }
@@ -321,6 +327,17 @@ impl Running for FakeInstance {
             let exit = exit.wait_for(Option::is_some).await;
             Ok(exit.unwrap().clone().expect("waited for"))
         })
+    }
+
+    fn excuse(&self) -> Option<&'static str> {
+        self.script.excuse
+    }
+
+    fn flush_log(&mut self) -> Task<'_, ()> {
+        if let Some(words) = self.script.last_words {
+            self.log.line(Source::Stderr, words);
+        }
+        Box::pin(async { Ok(()) })
     }
 
     fn usage(&mut self) -> Task<'_, Option<Usage>> {

@@ -51,8 +51,10 @@ impl Daemon {
             .open(home.join("log"))
             .unwrap();
         let option = |name: &str, file: &str| format!("--{name}={}", home.join(file).display());
-        let mut command = Command::new("dockerd");
+        // In a network of its own: an engine without a bridge removes `docker0`, whosever it is.
+        let mut command = Command::new("unshare");
         command
+            .args(["--net", "dockerd"])
             .args([option("data-root", "data"), option("exec-root", "exec")])
             .args([option("pidfile", "pid")])
             .arg(format!("--host=unix://{}", home.join("sock").display()))
@@ -63,7 +65,7 @@ impl Daemon {
             .stderr(log)
             .process_group(0);
         let started = command.spawn();
-        self.process = Some(started.expect("dockerd on PATH: the Debian package docker.io"));
+        self.process = Some(started.expect("unshare on PATH, of util-linux"));
         let began = Instant::now();
         while !self.answers().await {
             assert!(began.elapsed() < PATIENCE, "{}", self.said());

@@ -33,7 +33,7 @@ async fn a_kill_from_outside_is_seen_within_a_second() {
         delays.push(began.elapsed());
         assert_eq!(exit, exited(137, Some(9)));
         assert_eq!(exit.to_string(), "killed by SIGKILL");
-        assert_eq!(&*facts(&watched)[fact::CONDITION], "killed by SIGKILL");
+        assert_eq!(&*facts(&watched)[fact::STATUS], "killed by SIGKILL");
         assert!(facts(&watched)["events"].contains("kill SIGKILL"));
         let told = "the engine was asked to send SIGKILL to the container";
         assert_eq!(lab.texts(&id), [told]);
@@ -94,7 +94,8 @@ async fn a_pause_is_no_death() {
     lab.docker.pause_container(&id).await.unwrap();
     until(&mut watched, |state| state.life == Life::Paused).await;
     soon(changes.changed()).await.unwrap();
-    assert_eq!(&*facts(&watched)[fact::CONDITION], "paused");
+    assert_eq!(&*facts(&watched)[fact::STATUS], "paused");
+    assert_eq!(watched.excuse(), Some("the container is paused"));
     lab.docker.unpause_container(&id).await.unwrap();
     let state = until(&mut watched, |state| state.life == Life::Running).await;
     assert_eq!(state.exit, None);
@@ -138,7 +139,7 @@ async fn a_healthcheck_is_followed_from_starting_to_unhealthy_and_back() {
             assert!(health.failures >= 2, "{health:?}");
             assert_eq!(&*health.output, "no route to host");
         }
-        seen.push(facts(&watched)[fact::HEALTHCHECK].to_string());
+        seen.push(facts(&watched)[fact::HEALTH].to_string());
     }
     assert_eq!(seen[0], "starting");
     assert!(seen[2].ends_with(" · no route to host"), "{seen:?}");
@@ -180,7 +181,7 @@ async fn what_is_started_again_from_outside_has_died_all_the_same() {
     assert_eq!(soon(watched.ended()).await, exited(5, None));
     until(&mut watched, |state| state.life == Life::Running).await;
     assert_eq!(
-        &*facts(&watched)[fact::CONDITION],
+        &*facts(&watched)[fact::STATUS],
         "exited with status 5, now running"
     );
 }

@@ -50,6 +50,7 @@ async fn both_streams_come_from_the_start_with_the_engines_times_once_somebody_l
     eventually("its start", || watched.state().started).await;
     tokio::time::sleep(Duration::from_millis(600)).await;
     assert!(lab.texts(&id).is_empty(), "nobody looks");
+    lab.log(&id).line(Source::Envdeck, "ready");
     let looked = Timestamp::now();
     look_at(&lab, &id);
     line(&lab, &id, "err").await;
@@ -58,7 +59,15 @@ async fn both_streams_come_from_the_start_with_the_engines_times_once_somebody_l
         .iter()
         .map(|line| (line.source, &*line.line.text))
         .collect();
-    assert_eq!(seen, [(Source::Stdout, "out"), (Source::Stderr, "err")]);
+    assert_eq!(
+        seen,
+        [
+            (Source::Stdout, "out"),
+            (Source::Stderr, "err"),
+            (Source::Envdeck, "ready")
+        ],
+        "each in its place by time"
+    );
     assert!(before < lines[0].at && lines[0].at < lines[1].at && lines[1].at < looked);
     drop(logs);
 }
@@ -101,7 +110,7 @@ async fn each_line_comes_once_however_often_one_looks_away() {
 async fn the_last_words_of_what_nobody_looked_at_are_evidence() {
     let lab = Lab::new().await;
     let script = "i=0; while test $i -lt 5000; do i=$((i+1)); echo line $i; done; \
-                  echo Traceback >&2; printf 'no end'; exit 1";
+                  sleep 0.5; echo Traceback >&2; printf 'no end'; exit 1";
     let mut watched = lab.running(script).await;
     let id = watched.container().to_owned();
     let logs = follow(&lab, &watched, BOTH);

@@ -290,6 +290,40 @@ async fn unanswered_pings_while_a_call_runs_do_not_kill() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn unanswered_pings_of_what_is_paused_do_not_kill() {
+    let paused = Script {
+        excuse: Some("it is paused"),
+        ..deaf()
+    };
+    let deck = Deck::new(vec![probed("one")], &[("one", paused)]);
+    let id = deck.open_one("one").await;
+    let instance = deck
+        .wait_for(&id, "unanswered probes", |one| {
+            one.health.consecutive_failures > 5
+        })
+        .await;
+    assert_eq!(instance.phase, Phase::Ready);
+    deck.world.hang_up(&id);
+    let instance = deck.wait_for_phase(&id, Phase::Failed).await;
+    let failure = &instance.death.as_ref().unwrap().failure;
+    assert_eq!(failure.hint.as_deref(), Some("it is paused"), "{failure}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_last_words_of_what_logs_lazily_are_on_the_death_card() {
+    let script = Script {
+        last_words: Some("Traceback: it had a reason"),
+        ..Script::default()
+    };
+    let deck = Deck::new(vec![backend("one")], &[("one", script)]);
+    let id = deck.open_one("one").await;
+    deck.world.crash(&id, 3);
+    let instance = deck.wait_for_phase(&id, Phase::Failed).await;
+    let output = &instance.death.as_ref().unwrap().failure.output;
+    assert_eq!(**output, ["Traceback: it had a reason".into()]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn answered_pings_and_samples_are_shown() {
     let deck = Deck::new(vec![probed("one")], &[]);
     let id = deck.open_one("one").await;

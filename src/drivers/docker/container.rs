@@ -12,6 +12,7 @@ use tokio_util::task::AbortOnDropHandle;
 use super::attach::Pipes;
 use super::engine::{Engine, USUAL};
 use super::remover::Footprint;
+use super::stats::Stats;
 use super::watch::Watched;
 use super::{inspect, shell, words};
 use crate::drivers::{Endpoint, Facts, Running, Shell, Task, Usage, WindowSize};
@@ -33,6 +34,7 @@ pub struct Container {
     pub pump: Option<AbortOnDropHandle<()>>,
     pub drain_until: Option<Instant>,
     pub watched: Watched,
+    pub stats: Stats,
     pub secrets: Arc<BTreeMap<String, Secret>>,
     pub log: LogWriter,
     pub footprint: Footprint,
@@ -120,6 +122,10 @@ impl Running for Container {
         Some(self.watched.facts_changed())
     }
 
+    fn excuse(&self) -> Option<&'static str> {
+        self.watched.excuse()
+    }
+
     fn wait(&mut self) -> Task<'_, Exit> {
         Box::pin(async move {
             let exit = self.watched.ended().await;
@@ -129,7 +135,7 @@ impl Running for Container {
     }
 
     fn usage(&mut self) -> Task<'_, Option<Usage>> {
-        Box::pin(async { Ok(None) })
+        Box::pin(self.stats.usage())
     }
 
     fn inspect(&self) -> Task<'static, Option<String>> {

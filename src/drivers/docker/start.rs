@@ -8,6 +8,7 @@ use super::create::{Creation, Extras, creation};
 use super::engine::{Engine, USUAL};
 use super::labels;
 use super::remover::{Footprint, Remover};
+use super::stats::Stats;
 use super::watch::Watcher;
 use super::words::Trouble;
 use crate::drivers::Order;
@@ -95,6 +96,7 @@ impl Start<'_> {
             id,
             name,
             image: self.spec.image.as_str().into(),
+            stats: Stats::new(self.engine.clone(), &watched),
             pipes: Some(pipes),
             pump: Some(pump),
             drain_until: None,

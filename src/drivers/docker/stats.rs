@@ -17,7 +17,7 @@ use super::engine::{Engine, QUICK};
 use super::watch::{ContainerState, Life, Watched};
 use super::words::Trouble;
 use crate::drivers::Usage;
-use crate::model::Traffic;
+use crate::model::{Failure, Stage, Traffic};
 
 /// Who asks again within this time gets a stream, which costs the engine one measurement a second.
 const OFTEN: Duration = Duration::from_millis(2_500);
@@ -58,7 +58,7 @@ impl Stats {
 
     /// Its use since the last question; `None` while nothing can be measured: it does not run, or its engine does
     /// not answer. Cancel-safe.
-    pub async fn usage(&mut self) -> Result<Option<Usage>, Trouble> {
+    pub async fn usage(&mut self) -> Result<Option<Usage>, Failure> {
         let before = self.asked.send_replace(Some(Instant::now()));
         if !self.can_be_measured() {
             self.stream = None;
@@ -73,7 +73,10 @@ impl Stats {
             Some(Some(reading)) => Some(reading),
             // The first of the stream is on its way.
             Some(None) if self.last.is_some() => None,
-            _ => self.measure().await?,
+            _ => self
+                .measure()
+                .await
+                .map_err(|trouble| trouble.at(Stage::Run))?,
         };
         Ok(self.answer(reading))
     }

@@ -10,10 +10,20 @@ const PIECE: usize = 16 << 10;
 /// Engines are asked from this long before the newest known entry, seconds: those of the other stream may come late.
 const OVERLAP: i64 = 2;
 
+/// The new entries of these chunks. One without a time cannot be told from one that came before: it counts as new.
+pub(super) fn new<'a>(
+    chunks: &'a [LogOutput],
+    reading: &mut Reading<'_>,
+) -> Vec<(Source, &'a [u8], Timestamp)> {
+    let all = chunks.iter().flat_map(entries);
+    let timed = all.map(|(source, at, text)| (source, text, at.unwrap_or_else(Timestamp::now)));
+    timed
+        .filter(|(source, _, at)| reading.is_new(*source, *at))
+        .collect()
+}
+
 /// The entries of one chunk. Of a terminal's output that is a line, else exactly one entry.
-pub(super) fn entries(
-    chunk: &LogOutput,
-) -> impl Iterator<Item = (Source, Option<Timestamp>, &[u8])> {
+fn entries(chunk: &LogOutput) -> impl Iterator<Item = (Source, Option<Timestamp>, &[u8])> {
     let (source, is_line) = match chunk {
         LogOutput::StdErr { .. } => (Source::Stderr, false),
         LogOutput::StdOut { .. } | LogOutput::StdIn { .. } => (Source::Stdout, false),
@@ -84,7 +94,7 @@ pub(super) struct Reading<'a> {
 
 impl Reading<'_> {
     /// Whether this entry is new. Each must be shown once, in order.
-    pub fn is_new(&mut self, source: Source, at: Timestamp) -> bool {
+    fn is_new(&mut self, source: Source, at: Timestamp) -> bool {
         let (known, mark) = match source {
             Source::Stderr => (&mut self.known[1], &mut self.position.stderr),
             _ => (&mut self.known[0], &mut self.position.stdout),

@@ -19,7 +19,7 @@ use tokio::task::yield_now;
 use tokio::time::{sleep, timeout};
 use tokio_util::task::AbortOnDropHandle;
 
-use self::entries::{Position, Reading, entries};
+use self::entries::Position;
 use super::engine::{Engine, QUICK};
 use super::watch::{ContainerState, Life, Watched};
 use super::words::Trouble;
@@ -35,7 +35,7 @@ const PAUSE: Duration = Duration::from_millis(250);
 /// Of a terminal's output only whole lines are passed on, and the rest is kept in memory: after so long without a
 /// line, what there is is taken as it is.
 const SILENCE: Duration = Duration::from_secs(5);
-/// Entries written before others get a turn.
+/// Entries written at once, before others get a turn.
 const BURST: usize = 256;
 
 const WHAT: &str = "read the container's log";
@@ -68,6 +68,7 @@ impl Logs {
             states: watched.states(),
             asked,
             position: Position::default(),
+            has_backlog: true,
             is_over: false,
         };
         Self {
@@ -96,6 +97,8 @@ struct Reader {
     states: watch::Receiver<ContainerState>,
     asked: mpsc::Receiver<oneshot::Sender<()>>,
     position: Position,
+    /// Nobody has looked since it was read last: what was written meanwhile is put in its place by time.
+    has_backlog: bool,
     /// Nothing more will come.
     is_over: bool,
 }
@@ -140,7 +143,7 @@ impl Reader {
     async fn follow(&mut self) -> Option<oneshot::Sender<()>> {
         match self.read(true).await {
             End::Asked(asked) => return Some(asked),
-            End::Unwatched => {}
+            End::Unwatched => self.has_backlog = true,
             End::Silent => self.catch_up().await,
             // Not every engine sends the last lines to those who follow.
             End::Ran if self.has_ended() => self.catch_up().await,
@@ -158,7 +161,9 @@ impl Reader {
             return;
         }
         let was_last = self.has_ended();
-        match self.read(false).await {
+        let end = self.read(false).await;
+        self.has_backlog |= !*self.on_screen.borrow();
+        match end {
             End::Ran if was_last => self.finish(),
             End::Broken(error) => self.bear(error).await,
             End::Unreadable => self.give_up("the engine cannot read its log any further"),
@@ -212,41 +217,62 @@ impl Reader {
 
     /// Reads one answer of the engine: all that there is now, or all that will come while somebody looks.
     async fn read(&mut self, follow: bool) -> End {
-        let Ok(mut chunks) = self.chunks(follow).await else {
+        let Ok(chunks) = self.chunks(follow).await else {
             sleep(PAUSE).await;
             return End::Ran;
         };
+        let began = Timestamp::now();
         let Self {
             log,
             on_screen,
             asked,
             position,
             output,
+            has_backlog,
             ..
         } = self;
+        let mut chunks = chunks.ready_chunks(BURST);
         let mut reading = position.reading();
         let silence = if output.tty { SILENCE } else { Duration::MAX };
-        for number in 1.. {
+        loop {
             let next = AssertUnwindSafe(chunks.next()).catch_unwind();
-            let chunk = tokio::select! {
+            let burst = tokio::select! {
                 biased;
                 Some(asked) = asked.recv(), if follow => return End::Asked(asked),
                 Ok(_) = on_screen.wait_for(|is| !is), if follow => return End::Unwatched,
-                chunk = timeout(if follow { silence } else { QUICK }, next) => chunk,
+                burst = timeout(if follow { silence } else { QUICK }, next) => burst,
             };
-            match chunk {
-                Ok(Ok(Some(Ok(chunk)))) => write(log, &mut reading, &chunk),
-                Ok(Ok(Some(Err(error)))) => return End::Broken(error),
+            let burst = match burst {
+                Ok(Ok(Some(burst))) => burst,
                 Ok(Ok(None)) => return End::Ran,
                 Ok(Err(_)) => return End::Unreadable,
                 Err(_) => return End::Silent,
+            };
+            let (burst, error) = split(burst);
+            let new = entries::new(&burst, &mut reading);
+            *has_backlog &= new.first().is_none_or(|(_, _, at)| *at < began);
+            if *has_backlog {
+                log.merge(new);
+            } else {
+                for (source, text, at) in new {
+                    log.chunk_at(source, text, at);
+                }
             }
-            if number % BURST == 0 {
-                yield_now().await;
+            if let Some(error) = error {
+                return End::Broken(error);
             }
+            yield_now().await;
         }
-        End::Ran
     }
+}
+
+/// What came before an error, and the error.
+fn split(burst: Vec<Result<LogOutput, Error>>) -> (Vec<LogOutput>, Option<Error>) {
+    let mut error = None;
+    let chunks = burst
+        .into_iter()
+        .map_while(|chunk| chunk.map_err(|why| error = Some(why)).ok());
+    (chunks.collect(), error)
 }
 
 /// Resolves when the log is on screen and there is something to follow.
@@ -274,14 +300,4 @@ async fn wanted(
 fn can_be_read(state: &ContainerState) -> bool {
     let has_begun = !matches!(state.life, Life::Unknown | Life::Created | Life::Removed);
     has_begun && state.engine_lost.is_none()
-}
-
-fn write(log: &LogWriter, reading: &mut Reading<'_>, chunk: &LogOutput) {
-    for (source, at, text) in entries(chunk) {
-        // An entry without a time cannot be told from one that came before.
-        let at = at.unwrap_or_else(Timestamp::now);
-        if reading.is_new(source, at) {
-            log.chunk_at(source, text, at);
-        }
-    }
 }
