@@ -149,6 +149,11 @@ pub fn sweep(cache: &Path) -> io::Result<Vec<RunId>> {
     Ok(swept)
 }
 
+/// The directories of dead runs that we could not remove: a container may have written there as another user.
+pub fn gone(cache: &Path) -> Vec<PathBuf> {
+    directories(cache, GONE).unwrap_or_default()
+}
+
 /// Keeps others from making and removing directories. Whoever holds it sees no run without its lock, unless that
 /// was killed before it had one.
 fn hold(cache: &Path) -> io::Result<File> {
@@ -203,7 +208,7 @@ fn set_aside(cache: &Path, abandoned: &[PathBuf]) -> Vec<RunId> {
 }
 
 fn remove_gone(cache: &Path) {
-    for path in directories(cache, GONE).unwrap_or_default() {
+    for path in gone(cache) {
         match fs::remove_dir_all(&path) {
             // Another run was faster.
             Err(error) if error.kind() == ErrorKind::NotFound => {}

@@ -17,6 +17,7 @@ mod remover;
 mod shell;
 mod start;
 pub mod stats;
+pub mod template;
 pub mod watch;
 mod words;
 

@@ -17,20 +17,11 @@ use super::engine::{Engine, QUICK};
 use super::joint::Joint;
 use super::words::Trouble;
 use crate::drivers::Steps;
-use crate::model::{Failure, Stage};
+use crate::model::{Failure, Pull, Stage};
 
 /// A pull that brings nothing new in this time is given up. Engines give up a silent registry after 15 s, and need
 /// a while to check a large layer.
 pub const STALL: Duration = Duration::from_secs(90);
-
-/// When an image is pulled.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Pull {
-    Always,
-    #[default]
-    Missing,
-    Never,
-}
 
 /// What image somebody wants.
 #[derive(Clone, Debug)]
@@ -50,7 +41,6 @@ pub struct Image {
     pub reference: Arc<str>,
     /// `os/architecture[/variant]`
     pub platform: Arc<str>,
-    #[expect(dead_code, reason = "templates come next")]
     pub(super) config: Arc<ImageConfig>,
 }
 
@@ -98,19 +88,16 @@ impl Images {
         let may_pull = wanted.pull != Pull::Never && !reference.is_id();
         match found {
             Some(image) if fits(&image) && (wanted.pull != Pull::Always || !may_pull) => Ok(image),
-            Some(image) if !may_pull => {
-                let platform = wanted.platform.as_deref().unwrap_or_default();
-                Err(obstacle::other_platform(
-                    &reference,
-                    platform,
-                    &image.platform,
-                ))
-            }
+            Some(image) if !may_pull => Err(unfit(&reference, wanted, &image)),
             None if !may_pull => Err(obstacle::missing(&reference)),
             _ => {
                 self.pull(wanted, steps).await?;
-                let pulled = self.find(wanted).await?;
-                pulled.ok_or_else(|| obstacle::missing(&reference))
+                match self.find(wanted).await? {
+                    Some(image) if fits(&image) => Ok(image),
+                    // Of an image for one platform only, engines of old take that one.
+                    Some(image) => Err(unfit(&reference, wanted, &image)),
+                    None => Err(obstacle::missing(&reference)),
+                }
             }
         }
     }
@@ -170,6 +157,11 @@ fn refused(wanted: &Wanted, trouble: &Trouble) -> Failure {
         Some(message) => obstacle::failed(&Reference::parse(&wanted.reference), message, None),
         None => trouble.at(Stage::Create),
     }
+}
+
+fn unfit(reference: &Reference, wanted: &Wanted, found: &Image) -> Failure {
+    let platform = wanted.platform.as_deref().unwrap_or_default();
+    obstacle::other_platform(reference, platform, &found.platform)
 }
 
 fn cancelled(reference: &Reference) -> Failure {

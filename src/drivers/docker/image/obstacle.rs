@@ -135,10 +135,12 @@ pub fn missing(reference: &Reference) -> Failure {
     ))
 }
 
-/// The one that is here is made for another platform, and was not to be pulled.
+/// The one that is here, pulled or not, is made for another platform.
 pub fn other_platform(reference: &Reference, wanted: &str, found: &str) -> Failure {
     let text = format!("{reference} is here for {found}, not for {wanted}");
-    let hint = format!("docker pull --platform {wanted} {reference}, or correct the platform");
+    let hint = format!(
+        "correct --platform, or if it exists for {wanted}: docker pull --platform {wanted} {reference}"
+    );
     Failure::other(Stage::Create, text).hint(hint)
 }
 
