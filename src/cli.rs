@@ -94,6 +94,7 @@ impl Cli {
             "Examples:
   envdeck                                        the built-in demo
   envdeck -- npx -y @modelcontextprotocol/server-everything
+  envdeck --url https://example.com/mcp -H 'Authorization: Bearer ${{TOKEN}}'
   envdeck --config environments.yaml
   envdeck check --config environments.yaml
 

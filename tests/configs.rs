@@ -11,8 +11,8 @@ use std::time::{Duration, Instant};
 use envdeck::commands::check;
 use envdeck::config::{self, Config, Invalid, Origin};
 use envdeck::model::{
-    Backend, ContainerOptions, HealthPolicy, Limits, LocalDocker, LocalProcess, Mode, Mount,
-    MountSource, RemoteApi, RemoteAuth, RestartPolicy, Scope, TemplateWay, Transport,
+    Backend, ContainerOptions, HealthPolicy, HttpServer, Limits, LocalDocker, LocalProcess, Mode,
+    Mount, MountSource, RemoteApi, RemoteAuth, RestartPolicy, Scope, TemplateWay, Transport,
 };
 use proptest::prelude::*;
 use serde_json::json;
@@ -281,6 +281,38 @@ fn our_own_keys_reach_the_model() {
         (&Mode::Embedded, Transport::Stdio)
     );
     assert_eq!(demo.restart, RestartPolicy::default());
+}
+
+#[test]
+fn servers_that_somebody_else_runs() {
+    let config = valid("external.yaml");
+    let [plain, full] = &config.backends[..] else {
+        panic!("two")
+    };
+    let (Mode::External(plain_server), Mode::External(server)) = (&plain.mode, &full.mode) else {
+        panic!("external")
+    };
+    assert_eq!(plain.kind, "external");
+    assert_eq!(plain.transport, Transport::Http);
+    assert_eq!(**plain_server, HttpServer::at("https://mcp.example/mcp"));
+    let data = fixtures("valid").join("data");
+    let headers: Vec<_> = server
+        .headers
+        .iter()
+        .map(|(name, value)| (name.as_str(), value.expose()))
+        .collect();
+    assert_eq!(
+        headers,
+        [
+            ("Authorization", "Bearer hunter2-interpolated"),
+            ("X-Key", "hunter2-in-a-file")
+        ]
+    );
+    assert_eq!(server.connect_timeout, Duration::from_millis(500));
+    assert_eq!(server.ca_file.as_deref(), Some(&*data.join("key")));
+    assert!(!server.trust_env && !server.legacy_sse);
+    let infos = config::backend_infos(&config, &|_| true);
+    assert_eq!(&*infos[1].summary, "http://127.0.0.1:3001/mcp?api_key=•••");
 }
 
 #[test]

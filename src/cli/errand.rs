@@ -31,7 +31,7 @@ pub struct Errand {
 /// `envdeck tools`.
 #[derive(Debug, Args)]
 #[command(override_usage = "envdeck tools [OPTIONS] [BACKEND [TOOL]]
-       envdeck tools [OPTIONS] [TOOL] -- COMMAND [ARGUMENT]...")]
+       envdeck tools [OPTIONS] [TOOL] (--url URL | -- COMMAND [ARGUMENT]...)")]
 pub struct Tools {
     /// A configured backend, and a tool to explain; no backend where the server is on the command line
     #[arg(value_name = "BACKEND TOOL", num_args = 0..=2)]
@@ -66,7 +66,7 @@ impl Tools {
 #[command(
     override_usage = "envdeck call [OPTIONS] BACKEND TOOL [NAME=VALUE | NAME:=JSON]...
        envdeck call [OPTIONS] BACKEND TOOL (--json OBJECT | -)
-       envdeck call [OPTIONS] TOOL [NAME=VALUE]... -- COMMAND [ARGUMENT]..."
+       envdeck call [OPTIONS] TOOL [NAME=VALUE]... (--url URL | -- COMMAND [ARGUMENT]...)"
 )]
 pub struct Call {
     /// A configured backend (none where the server is on the command line), the tool, and its arguments

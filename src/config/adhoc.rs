@@ -4,9 +4,12 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
+use super::interpolate::{Environment, Expanded, expand};
+use super::problem::{Invalid, Problem};
 use super::{Config, Origin, schema};
 use crate::model::{
-    Backend, HealthPolicy, Limits, LocalProcess, Mode, RestartPolicy, Scope, Transport,
+    Backend, HealthPolicy, HttpServer, Limits, LocalProcess, Mode, RestartPolicy, Scope, Secret,
+    Transport,
 };
 
 /// A single backend that runs `command` with `args`; it gets its name from what is run.
@@ -21,18 +24,84 @@ pub fn of_command(command: &str, args: &[String]) -> Config {
     only(Origin::AdHoc, &name, "process", Mode::LocalProcess(process))
 }
 
+/// A server that is named on the command line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AtUrl<'a> {
+    pub url: &'a str,
+    /// Each `Name: value`; `${VAR}` in a value is filled in, so that no secret need stand on the command line.
+    pub headers: &'a [String],
+    pub ca_file: Option<&'a Path>,
+}
+
+/// A single backend that is the server at a URL; it gets its name from the host.
+///
+/// # Errors
+/// All that is wrong, in words that repeat neither the URL nor a value.
+pub fn of_url(at: AtUrl<'_>, env: Environment) -> Result<Config, Invalid> {
+    let mut problems = Vec::new();
+    let mut wrong = |option: &str, text: String| problems.push(Problem::of_option(option, text));
+    let mut server = HttpServer::at(at.url);
+    let host = server.parsed().map_or_else(
+        |problem| {
+            wrong("--url", problem);
+            String::new()
+        },
+        |url| url.host_str().unwrap_or_default().to_owned(),
+    );
+    for text in at.headers {
+        match header(text, env) {
+            Ok(header) => server.headers.push(header),
+            Err(problem) => wrong("--header", problem),
+        }
+    }
+    if let Some(file) = at.ca_file {
+        if !file.is_file() {
+            wrong("--ca-file", format!("there is no file {}", file.display()));
+        }
+        server.ca_file = Some(file.to_owned());
+    }
+    if !problems.is_empty() {
+        return Err(Invalid {
+            file: env!("CARGO_PKG_NAME").into(),
+            problems,
+            more: 0,
+        });
+    }
+    let mode = Mode::External(Box::new(server));
+    Ok(only(Origin::AdHoc, &identifier(&host), "external", mode))
+}
+
+fn header(text: &str, env: Environment) -> Result<(String, Secret), String> {
+    let Some((name, value)) = text.split_once(':') else {
+        return Err("expected `Name: value`".to_owned());
+    };
+    let Expanded { text, troubles, .. } = expand(value.trim(), env);
+    if let Some(trouble) = troubles.first() {
+        return Err(format!("{name}: {}", trouble.text));
+    }
+    let value = Secret::new(text);
+    match HttpServer::header_problem(name, &value) {
+        Some(problem) => Err(format!("{name}: {problem}")),
+        None => Ok((name.to_owned(), value)),
+    }
+}
+
 /// The server inside this process: no network, no files, nothing to install.
 pub fn demo() -> Config {
     only(Origin::Demo, "demo", "demo", Mode::Embedded)
 }
 
 fn only(origin: Origin, name: &str, kind: &str, mode: Mode) -> Config {
+    let transport = match mode {
+        Mode::External(_) => Transport::Http,
+        _ => Transport::Stdio,
+    };
     let backend = Backend {
         name: name.into(),
         kind: kind.to_owned(),
         mode,
         scope: Scope::Session,
-        transport: Transport::Stdio,
+        transport,
         startup_check: None,
         restart: RestartPolicy::default(),
         health: HealthPolicy::default(),
@@ -232,6 +301,45 @@ mod tests {
         );
         assert_eq!(process.cwd, None);
         assert_eq!(config.backends[0].transport, Transport::Stdio);
+    }
+
+    #[test]
+    fn a_server_at_a_url_is_named_after_its_host() {
+        let env = |name: &str| (name == "TOKEN").then(|| "hunter2".to_owned());
+        let headers = ["Authorization: Bearer ${TOKEN}".to_owned()];
+        let at = AtUrl {
+            url: "https://mcp.example:8443/mcp",
+            headers: &headers,
+            ca_file: None,
+        };
+        let config = of_url(at, &env).expect("a server");
+        let Mode::External(server) = &config.backends[0].mode else {
+            panic!("an external server")
+        };
+        assert_eq!(&*config.backends[0].name, "mcp-example");
+        assert_eq!(config.backends[0].transport, Transport::Http);
+        let (name, value) = &server.headers[0];
+        assert_eq!(
+            (name.as_str(), value.expose()),
+            ("Authorization", "Bearer hunter2")
+        );
+
+        let headers = ["nothing", "X: ${NONE}", "Accept: x"].map(str::to_owned);
+        let wrong = AtUrl {
+            url: "ftp://hunter2@x",
+            headers: &headers,
+            ca_file: Some(Path::new("/nowhere.pem")),
+        };
+        assert_eq!(
+            of_url(wrong, &env)
+                .expect_err("all of it is wrong")
+                .to_string(),
+            "envdeck: --url: expected a URL that begins with http:// or https://\n\
+             envdeck: --header: expected `Name: value`\n\
+             envdeck: --header: X: the variable NONE is not set\n\
+             envdeck: --header: Accept: is set by envdeck itself\n\
+             envdeck: --ca-file: there is no file /nowhere.pem"
+        );
     }
 
     #[test]

@@ -9,7 +9,7 @@ use strum::{IntoEnumIterator, VariantNames};
 use super::check::Shared;
 use super::cursor::{Cursor, Fields};
 use super::schema::{self, ModeName};
-use super::{docker, process, remote};
+use super::{docker, external, process, remote};
 use crate::model::{Backend, HealthPolicy, Mode, RestartPolicy, StartupCheck, Transport};
 
 pub(super) fn read(at: &Cursor, shared: &Shared) -> Backend {
@@ -55,6 +55,9 @@ pub(super) fn read(at: &Cursor, shared: &Shared) -> Backend {
             }
             Some(ModeName::RemoteHttpApi) => {
                 Mode::RemoteHttpApi(Box::new(remote::backend(&fields, shared)))
+            }
+            Some(ModeName::External) => {
+                Mode::External(Box::new(external::backend(&fields, shared)))
             }
             Some(ModeName::Embedded) | None => Mode::Embedded,
         },
@@ -106,11 +109,11 @@ fn kind(fields: &Fields, mode: Option<ModeName>) -> String {
     kind.to_owned()
 }
 
-/// Processes and the demo speak stdio, remote instances HTTP; only a container has the choice.
+/// Processes and the demo speak stdio, remote and external instances HTTP; only a container has the choice.
 fn transport(fields: &Fields, mode: Option<ModeName>) -> Transport {
     let only = match mode {
         Some(ModeName::LocalProcess | ModeName::Embedded) => Some(Transport::Stdio),
-        Some(ModeName::RemoteHttpApi) => Some(Transport::Http),
+        Some(ModeName::RemoteHttpApi | ModeName::External) => Some(Transport::Http),
         Some(ModeName::LocalDocker) | None => None,
     };
     let Some(at) = fields.get("mcp_transport") else {

@@ -122,6 +122,23 @@ impl<'a> Cursor<'a> {
         }
     }
 
+    pub fn flag(&self) -> Option<bool> {
+        match &self.node.kind {
+            Kind::Bool(flag) => Some(*flag),
+            Kind::Text {
+                text,
+                interpolated: true,
+            } => {
+                let flag = text.trim().parse().ok();
+                if flag.is_none() {
+                    self.problem("expected true or false");
+                }
+                flag
+            }
+            _ => self.wrong("true or false"),
+        }
+    }
+
     pub fn integer(&self, range: RangeInclusive<u64>) -> Option<u64> {
         let number = match &self.node.kind {
             Kind::Number(number) => number.as_u64(),

@@ -1,14 +1,15 @@
 //! The configuration: validated, immutable, what the program reads.
 //!
 //! A file becomes a tree (`load`, `walk`), variables are filled in (`tree`, `interpolate`), and each level
-//! is read into the model (`check`, `backend`, `process`, `docker`, `remote`) against what it may hold
-//! (`schema`), collecting every problem with its place (`problem`).
+//! is read into the model (`check`, `backend`, `process`, `docker`, `remote`, `external`) against what it may
+//! hold (`schema`), collecting every problem with its place (`problem`).
 
 mod adhoc;
 mod backend;
 mod check;
 mod cursor;
 mod docker;
+mod external;
 mod files;
 mod interpolate;
 mod load;
@@ -24,7 +25,7 @@ mod walk;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-pub use adhoc::{demo, of_command};
+pub use adhoc::{AtUrl, demo, of_command, of_url};
 pub use interpolate::Environment;
 pub use load::load;
 pub use problem::{Invalid, Place, Problem};
@@ -37,7 +38,7 @@ use crate::model::{Backend, Limits};
 #[derive(Clone, Debug, PartialEq)]
 pub enum Origin {
     File(PathBuf),
-    /// `envdeck -- COMMAND …`
+    /// `envdeck -- COMMAND …` or `envdeck --url URL`
     AdHoc,
     Demo,
 }

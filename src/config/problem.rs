@@ -44,6 +44,14 @@ impl Problem {
         }
     }
 
+    /// A problem of an option of the command line.
+    pub(super) fn of_option(option: &str, text: impl Into<String>) -> Self {
+        Self {
+            path: option.to_owned(),
+            ..Self::of_file(text)
+        }
+    }
+
     #[must_use]
     pub(super) fn at(self, place: Option<Place>) -> Self {
         Self { place, ..self }

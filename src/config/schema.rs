@@ -44,6 +44,7 @@ pub(super) enum ModeName {
     LocalProcess,
     LocalDocker,
     RemoteHttpApi,
+    External,
     Embedded,
 }
 
@@ -71,6 +72,14 @@ impl ModeName {
                 "remote_api_config_inline",
                 "remote_resource_type_identifier",
             ],
+            ModeName::External => &[
+                "url",
+                "headers",
+                "connect_timeout",
+                "ca_file",
+                "trust_env",
+                "legacy_sse",
+            ],
         }
     }
 
@@ -79,6 +88,7 @@ impl ModeName {
         match self {
             ModeName::LocalProcess => Some("process"),
             ModeName::Embedded => Some("demo"),
+            ModeName::External => Some("external"),
             ModeName::LocalDocker | ModeName::RemoteHttpApi => None,
         }
     }
@@ -108,6 +118,8 @@ pub(super) const API: &[&str] = &[
     "auth_type",
     "auth_details",
 ];
+/// A secret that is in a file.
+pub(super) const SECRET_FILE: &[&str] = &["file"];
 pub(super) const API_DEFAULTS: &[&str] = &["timeout", "connect_timeout"];
 
 /// `auth_type`, with the keys of `auth_details` that it needs.

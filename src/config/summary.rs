@@ -41,6 +41,7 @@ fn summary(mode: &Mode) -> String {
                 .join(" ")
         }
         Mode::LocalDocker(docker) => docker.image.clone(),
+        Mode::External(server) => server.shown_url(),
         Mode::RemoteHttpApi(remote) => without_userinfo(&remote.api.base_url),
     }
 }

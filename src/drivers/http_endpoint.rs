@@ -64,9 +64,11 @@ impl Contact {
         self.0.state.lock().clone()
     }
 
-    /// Marked as changed when the standing has; latency alone is no change.
+    /// Marked as changed when the standing has, and at first; latency alone is no change.
     pub fn changes(&self) -> watch::Receiver<()> {
-        self.0.changed.subscribe()
+        let mut changes = self.0.changed.subscribe();
+        changes.mark_changed();
+        changes
     }
 
     /// The server answered, as it should.

@@ -2,6 +2,7 @@
 
 pub mod docker;
 pub mod embedded;
+pub mod external;
 mod http_endpoint;
 pub mod process;
 mod shell;
@@ -178,6 +179,7 @@ pub trait Drivers: Send + Sync {
 /// The drivers of this build.
 pub struct Installed {
     embedded: Arc<embedded::Embedded>,
+    external: Arc<external::External>,
     process: Arc<process::Processes>,
     docker: Arc<docker::Containers>,
 }
@@ -188,6 +190,7 @@ impl Installed {
         let engine = docker::Engine::of_user();
         Self {
             embedded: Arc::default(),
+            external: Arc::default(),
             process: Arc::default(),
             docker: Arc::new(docker::Containers::new(engine, directory.join("copies"))),
         }
@@ -197,6 +200,7 @@ impl Installed {
     pub fn all(&self) -> Vec<Arc<dyn Driver>> {
         vec![
             self.embedded.clone(),
+            self.external.clone(),
             self.process.clone(),
             self.docker.clone(),
         ]
@@ -206,7 +210,7 @@ impl Installed {
     pub fn available(mode: &Mode) -> bool {
         matches!(
             mode,
-            Mode::Embedded | Mode::LocalProcess(_) | Mode::LocalDocker(_)
+            Mode::Embedded | Mode::External(_) | Mode::LocalProcess(_) | Mode::LocalDocker(_)
         )
     }
 }
@@ -215,6 +219,7 @@ impl Drivers for Installed {
     fn driver(&self, mode: &Mode) -> Result<Arc<dyn Driver>, Failure> {
         match mode {
             Mode::Embedded => Ok(self.embedded.clone()),
+            Mode::External(_) => Ok(self.external.clone()),
             Mode::LocalProcess(_) => Ok(self.process.clone()),
             Mode::LocalDocker(_) => Ok(self.docker.clone()),
             Mode::RemoteHttpApi(_) => Err(Failure::new(

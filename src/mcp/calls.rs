@@ -12,9 +12,10 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 
-use super::link::{Goodbye, Link, OnProgress, Request, Ticket};
+use super::hints::failure;
+use super::link::{Goodbye, Leg, Link, OnProgress, Request, Ticket};
 use super::wire::{self, Payload};
-use super::{Answer, CallControl, NoAnswer, failure, questions};
+use super::{Answer, CallControl, NoAnswer, questions, tools};
 use crate::model::{Cause, Failure, Obedience, Progress, Stage};
 
 /// Questions of a server before its answer; the number the protocol's own libraries use.
@@ -40,8 +41,17 @@ pub(super) async fn call(
         arguments,
         extra: Map::new(),
     };
+    let mut relisted = false;
     for _ in 0..MAX_ROUNDS {
-        let payload = running.round(&params).await?;
+        let payload = match running.round(&params).await {
+            // The tool wants other parameters repeated than when it was listed.
+            Err(NoAnswer::Failed(failure)) if !relisted && is_header_mismatch(&failure) => {
+                relisted = true;
+                running.relist().await;
+                continue;
+            }
+            ended => ended?,
+        };
         if !payload.input_required {
             return Ok(Answer {
                 raw: payload.raw,
@@ -106,7 +116,7 @@ impl<'a> Running<'a> {
             biased;
             // Nothing was sent, so nothing can be obeyed.
             () = self.cancel.cancelled() => return Err(NoAnswer::Cancelled(Obedience::Silent)),
-            at = expired(&mut self.deadline) => return Err(self.too_late(at)),
+            at = expired(&mut self.deadline) => return Err(self.too_late(at, Leg::Unknown)),
             ticket = self.link.request(request) => ticket.map_err(failed)?,
         };
         tokio::select! {
@@ -114,9 +124,20 @@ impl<'a> Running<'a> {
             reply = ticket.reply() => reply.map_err(failed),
             () = self.cancel.cancelled() => Err(self.cancelled(ticket).await),
             at = expired(&mut self.deadline) => {
+                let leg = ticket.leg();
                 ticket.cancel("deadline exceeded");
-                Err(self.too_late(at))
+                Err(self.too_late(at, leg))
             }
+        }
+    }
+
+    /// Learns anew what the tools want repeated; if that fails, so will the call.
+    async fn relist(&mut self) {
+        tokio::select! {
+            biased;
+            () = self.cancel.cancelled() => {}
+            _ = expired(&mut self.deadline) => {}
+            _ = tools::list(self.link) => {}
         }
     }
 
@@ -139,16 +160,27 @@ impl<'a> Running<'a> {
         }
     }
 
-    fn too_late(&self, at: Instant) -> NoAnswer {
+    fn too_late(&self, at: Instant, leg: Leg) -> NoAnswer {
         let after = at.saturating_duration_since(self.started);
         // To a hundredth of a second: what is lost between setting a deadline and sending is not news.
         let hundredths = (after.as_millis() + 5) / 10;
         let after = Duration::from_millis(u64::try_from(hundredths * 10).unwrap_or(u64::MAX));
-        failed(Cause::Deadline {
+        let cause = Cause::Deadline {
             what: "tools/call".into(),
             after,
+        };
+        let failure = failure(Stage::Call, cause);
+        NoAnswer::Failed(match leg {
+            Leg::Unknown => failure,
+            Leg::Asked => failure.hint("the server has not begun to answer"),
+            Leg::Answering => failure.hint("the server began to answer and fell silent"),
         })
     }
+}
+
+/// `HeaderMismatch` of 2026-07-28.
+fn is_header_mismatch(failure: &Failure) -> bool {
+    matches!(failure.cause, Cause::Rpc { code: -32020, .. })
 }
 
 fn failed(cause: Cause) -> NoAnswer {

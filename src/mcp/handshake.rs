@@ -7,6 +7,7 @@ use std::time::Duration;
 use serde_json::{Map, Value, json};
 use tokio::time::timeout;
 
+use super::hints::failure;
 use super::link::{Link, Revision};
 use super::questions;
 use super::wire::{Payload, Reply, excerpt};
@@ -44,7 +45,11 @@ pub(super) async fn shake_hands(
         Cause::Deadline { .. } => Some("is this an MCP server that speaks on stdin and stdout?"),
         _ => None,
     };
-    let failure = super::failure(Stage::Initialize, cause);
+    let stage = match cause {
+        Cause::Unreachable { .. } | Cause::Http { .. } => Stage::Connect,
+        _ => Stage::Initialize,
+    };
+    let failure = failure(stage, cause);
     Err(match hint {
         Some(hint) => failure.hint(hint),
         None => failure,

@@ -43,6 +43,18 @@ pub(super) struct Sent {
     pub mirrored: Vec<(String, String)>,
     /// Cancelled when nobody waits for the answer any more.
     pub abandoned: CancellationToken,
+    pub leg: Arc<Mutex<Leg>>,
+}
+
+/// How far an exchange has come.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Leg {
+    /// Pipes do not tell.
+    #[default]
+    Unknown,
+    Asked,
+    /// The head of the answer has come.
+    Answering,
 }
 
 /// How to tell a server that nobody needs an answer.
@@ -150,12 +162,13 @@ impl Link {
         };
         let meta = (token.is_some() || meta.era.is_some()).then_some(meta);
         let bytes = wire::request(id, method, &WithMeta { meta, rest: params });
-        let abandoned = CancellationToken::new();
+        let (abandoned, leg) = (CancellationToken::new(), Arc::default());
         let sent = Sent {
             id,
             method,
             mirrored,
             abandoned: abandoned.clone(),
+            leg: Arc::clone(&leg),
         };
         room.send(Frame {
             bytes,
@@ -168,6 +181,7 @@ impl Link {
             link: self.clone(),
             cancellable: method != "initialize",
             abandoned,
+            leg,
         })
     }
 
@@ -287,6 +301,14 @@ impl Link {
         }
     }
 
+    /// Fails what waits now; the connection goes on.
+    pub fn fail_waiting(&self, cause: &Cause) {
+        let waiting = self.waiting.lock().as_mut().map(std::mem::take);
+        for (_, waiting) in waiting.into_iter().flatten() {
+            let _ = waiting.reply.send(Err(cause.clone()));
+        }
+    }
+
     /// Ends everything that waits. The first reason counts.
     pub fn close(&self, cause: Cause) {
         self.closed.send_if_modified(|closed| {
@@ -323,6 +345,7 @@ pub(super) struct Ticket {
     link: Arc<Link>,
     cancellable: bool,
     abandoned: CancellationToken,
+    leg: Arc<Mutex<Leg>>,
 }
 
 impl Ticket {
@@ -331,6 +354,10 @@ impl Ticket {
         (&mut self.reply)
             .await
             .unwrap_or_else(|_| Err(self.link.reason()))
+    }
+
+    pub fn leg(&self) -> Leg {
+        *self.leg.lock()
     }
 
     /// Tells the server that nobody needs the answer, which is still waited for where it can still come.

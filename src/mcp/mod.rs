@@ -15,6 +15,7 @@ mod connection;
 mod cut;
 mod dispatch;
 mod handshake;
+mod hints;
 pub mod http;
 mod link;
 mod questions;
@@ -31,6 +32,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use self::connection::Connection;
+use self::hints::failure;
 use crate::drivers::Endpoint;
 use crate::model::{Cause, Era, Failure, Obedience, Progress, ServerInfo, Stage, ToolSpec};
 use crate::stores::logs::LogWriter;
@@ -135,15 +137,22 @@ impl ToolClient {
         calls::call(&self.connection.link, tool, arguments, control).await
     }
 
-    /// Round trip of a `ping`; `None` where the protocol revision has none.
-    pub async fn ping(&self, timeout: Duration) -> Option<Result<Duration, Failure>> {
-        if self.server.era == Era::Stateless {
-            return None;
+    /// What [`Self::ping`] asks; `None` where the revision has no `ping`, and pipes tell of a server's end.
+    pub fn probe(&self) -> Option<&'static str> {
+        match self.server.era {
+            Era::Sessions => Some("ping"),
+            Era::Stateless if self.connection.link.is_http => Some("server/discover"),
+            Era::Stateless => None,
         }
+    }
+
+    /// Round trip of a question that every server can answer at once; `None` where there is no such.
+    pub async fn ping(&self, timeout: Duration) -> Option<Result<Duration, Failure>> {
+        let probe = self.probe()?;
         let sent = Instant::now();
         let nothing = serde_json::json!({});
-        let ping = self.connection.link.exchange("ping", &nothing);
-        Some(match within(timeout, "ping", ping).await {
+        let ping = self.connection.link.exchange(probe, &nothing);
+        Some(match within(timeout, probe, ping).await {
             // An error is an answer, too: there are servers that do not know `ping`.
             Ok(_) | Err(Cause::Rpc { .. }) => Ok(sent.elapsed()),
             Err(cause) => Err(failure(Stage::Run, cause)),
@@ -175,15 +184,4 @@ async fn within<T>(
     tokio::time::timeout(timeout, work)
         .await
         .unwrap_or_else(late)
-}
-
-/// A failure with what can be done about it, where that is known.
-fn failure(stage: Stage, cause: Cause) -> Failure {
-    let too_large = matches!(cause, Cause::TooLarge { .. });
-    let failure = Failure::new(stage, cause);
-    if too_large {
-        failure.hint("raise limits.max_message")
-    } else {
-        failure
-    }
 }

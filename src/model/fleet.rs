@@ -59,6 +59,7 @@ fn summary(mode: &Mode) -> String {
             words.map(String::as_str).collect::<Vec<_>>().join(" ")
         }
         Mode::LocalDocker(docker) => docker.image.clone(),
+        Mode::External(server) => server.shown_url(),
         Mode::RemoteHttpApi(remote) => {
             format!("{} at {}", remote.resource_type, remote.api.base_url)
         }
@@ -91,7 +92,7 @@ pub struct ServerInfo {
 pub struct Probe {
     pub at: Timestamp,
     pub result: Result<Duration, Arc<Failure>>,
-    /// `ping`, or `process` where the protocol has no ping.
+    /// `ping`, `server/discover`, or `process` where the protocol has neither.
     pub how: &'static str,
 }
 

@@ -29,6 +29,7 @@ pub use fleet::{
     ServerInfo, Session, Traffic,
 };
 pub use http_server::HttpServer;
+pub(crate) use http_server::place;
 pub use ids::{BackendName, CallId, InstanceId, ResultId, RunId, SessionId};
 pub use phase::Phase;
 pub use reach::Reach;

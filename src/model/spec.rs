@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::{BackendName, ContainerOptions, Template};
+use super::{BackendName, ContainerOptions, HttpServer, Template};
 
 /// A configured value that must never be shown: `Debug` and `Display` print `•••`.
 #[derive(Clone, PartialEq, Eq, Default)]
@@ -157,6 +157,8 @@ pub enum Mode {
     LocalProcess(LocalProcess),
     LocalDocker(Box<LocalDocker>),
     RemoteHttpApi(Box<RemoteHttpApi>),
+    /// `external`: a server that somebody else runs.
+    External(Box<HttpServer>),
 }
 
 impl Mode {
@@ -167,6 +169,7 @@ impl Mode {
             Mode::LocalProcess(_) => "local_process",
             Mode::LocalDocker(_) => "local_docker",
             Mode::RemoteHttpApi(_) => "remote_http_api",
+            Mode::External(_) => "external",
         }
     }
 
@@ -177,6 +180,7 @@ impl Mode {
             Mode::LocalProcess(_) => "process",
             Mode::LocalDocker(_) => "docker",
             Mode::RemoteHttpApi(_) => "remote",
+            Mode::External(_) => "external",
         }
     }
 }

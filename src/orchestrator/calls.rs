@@ -17,7 +17,7 @@ use super::desk::Levers;
 use super::{deadline::Deadline, deadline::timestamp, words};
 use crate::mcp::{Answer, CallControl, NoAnswer, ToolClient};
 use crate::model::{
-    Call, CallState, Cause, Failure, Happening, Outcome, Progress, Stage, ToolCall,
+    Call, CallState, Cause, Failure, Happening, Mode, Outcome, Progress, Stage, ToolCall,
 };
 use crate::stores::history::Record;
 use crate::stores::logs::Source;
@@ -212,7 +212,26 @@ impl Conversation<'_> {
         if unreported || news.has_changed().unwrap_or(false) {
             self.report_progress(&news).await;
         }
-        explained(answer, gone).await
+        if self.may_have_ended(&answer) {
+            return explained(answer, gone).await;
+        }
+        answer
+    }
+
+    /// Whether the end of the instance may be why there is no answer. What somebody else runs has no end that
+    /// could be seen from here.
+    fn may_have_ended(&self, answer: &Result<Answer, NoAnswer>) -> bool {
+        let Err(NoAnswer::Failed(failure)) = answer else {
+            return false;
+        };
+        match failure.cause {
+            Cause::Closed => true,
+            Cause::Unreachable { .. } => !matches!(
+                self.seat.backend.mode,
+                Mode::External(_) | Mode::RemoteHttpApi(_)
+            ),
+            _ => false,
+        }
     }
 
     async fn report_progress(&self, news: &watch::Receiver<Option<Progress>>) {
@@ -230,10 +249,10 @@ impl Conversation<'_> {
     }
 }
 
-/// "The connection closed" is never the whole story: waits for the reason, shortly.
+/// "The connection closed" is seldom the whole story: waits for the reason, shortly.
 async fn explained(answer: Result<Answer, NoAnswer>, mut gone: Gone) -> Result<Answer, NoAnswer> {
     match answer {
-        Err(NoAnswer::Failed(failure)) if matches!(failure.cause, Cause::Closed) => {
+        Err(NoAnswer::Failed(failure)) => {
             let known = timeout(REASON_WAIT, reason(&mut gone)).await;
             Err(NoAnswer::Failed(known.map_or(failure, interrupted)))
         }

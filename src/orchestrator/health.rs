@@ -111,7 +111,7 @@ async fn finished(probing: &mut Option<Probing>) -> Probe {
 /// this task's wait.
 async fn probe(client: ToolClient, timeout: Duration) -> Probe {
     let answer = client.ping(timeout).await;
-    let how = if answer.is_some() { "ping" } else { "process" };
+    let how = client.probe().unwrap_or("process");
     let result = answer.unwrap_or(Ok(Duration::ZERO)).map_err(Failure::into);
     Probe {
         at: Timestamp::now(),

@@ -17,7 +17,7 @@ use super::news::Digest;
 use super::start::{EXIT_WAIT, exited};
 use crate::drivers::{Facts, Running};
 use crate::mcp::ToolClient;
-use crate::model::{Cause, Exit, Failure, Happening, Probe, Sample, Stage, ToolSpec};
+use crate::model::{Exit, Failure, Happening, Probe, Sample, Stage, ToolSpec};
 use crate::stores::logs::Source;
 
 /// After its end, an instance's last answers may still be in the pipe.
@@ -181,16 +181,10 @@ impl Instance {
         is_excused: bool,
     ) -> Option<Failure> {
         let dead = health.judge(&probe, is_excused || self.flight.is_busy());
-        let policy = &self.seat.backend.health;
-        let death = dead.then(|| {
-            let cause = Cause::Deadline {
-                what: "ping".into(),
-                after: policy.timeout,
-            };
-            Failure::new(Stage::Run, cause).hint(format!(
-                "{} pings in a row were not answered",
-                policy.failures
-            ))
+        let failures = self.seat.backend.health.failures;
+        let death = probe.result.as_ref().err().filter(|_| dead).map(|last| {
+            let hint = format!("{failures} pings in a row were not answered");
+            Failure::clone(last).hint(hint)
         });
         self.seat
             .report(Happening::Probed {

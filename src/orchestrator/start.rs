@@ -315,5 +315,8 @@ pub(super) fn exited(stage: Stage, exit: Result<Exit, Failure>) -> Failure {
 
 /// A dead process shows first as a closed or broken pipe.
 fn may_hide_an_exit(cause: &Cause) -> bool {
-    matches!(cause, Cause::Closed | Cause::Source { .. })
+    matches!(
+        cause,
+        Cause::Closed | Cause::Source { .. } | Cause::Unreachable { .. }
+    )
 }

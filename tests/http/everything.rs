@@ -70,3 +70,56 @@ async fn streamable_http() {
     client.close(PATIENCE).await;
     assert_eq!(desk.remarks(), "");
 }
+
+#[tokio::test]
+#[ignore = "needs the installed MCP servers: tests/servers/install"]
+async fn the_transport_of_2024() {
+    let everything = Everything::start("sse", free_port());
+    let server = everything.server("/sse");
+    up(&server).await;
+    let desk = Desk::new();
+    let (client, contact) = connect(&desk, server).await;
+    let client = client.unwrap();
+    assert_eq!(contact.standing().transport, "HTTP+SSE");
+    assert!(client.list_tools(PATIENCE).await.unwrap().len() >= 13);
+    let sum = RunningCall::start(&client, "get-sum", r#"{"a": 19, "b": 23}"#);
+    let answer = sum.answer().await;
+    assert_eq!(answer["content"][0]["text"], "The sum of 19 and 23 is 42.");
+    let long = r#"{"duration": 1, "steps": 4}"#;
+    let mut long = RunningCall::start(&client, "trigger-long-running-operation", long);
+    assert!(long.progress().await.total == Some(4.0));
+    long.answer().await;
+    client.close(PATIENCE).await;
+    assert_eq!(desk.remarks(), "");
+}
+
+#[tokio::test]
+#[ignore = "needs the installed MCP servers: tests/servers/install"]
+async fn a_server_that_is_exchanged_under_us() {
+    let port = free_port();
+    let first = Everything::start("streamableHttp", port);
+    let server = first.server("/mcp");
+    up(&server).await;
+    let desk = Desk::new();
+    let (client, contact) = connect(&desk, server.clone()).await;
+    let client = client.unwrap();
+    drop(first);
+    let gone = RunningCall::start(&client, "get-sum", r#"{"a": 1, "b": 2}"#);
+    let text = gone.failure().await.to_string();
+    assert!(
+        text.contains("connection refused — is the server running?"),
+        "{text}"
+    );
+    assert!(contact.standing().failures > 0);
+
+    let _second = Everything::start("streamableHttp", port);
+    up(&server).await;
+    let sum = RunningCall::start(&client, "get-sum", r#"{"a": 19, "b": 23}"#);
+    let answer = sum.answer().await;
+    assert_eq!(answer["content"][0]["text"], "The sum of 19 and 23 is 42.");
+    assert_eq!(
+        (contact.standing().reconnects, contact.standing().failures),
+        (1, 0)
+    );
+    client.close(PATIENCE).await;
+}

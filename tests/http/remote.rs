@@ -46,6 +46,11 @@ pub struct Remote {
 
 impl Remote {
     pub async fn start(tune: impl FnOnce(&mut StreamableHttpServerConfig)) -> Self {
+        Self::start_at(0, tune).await
+    }
+
+    /// On this port; 0 is a free one.
+    pub async fn start_at(port: u16, tune: impl FnOnce(&mut StreamableHttpServerConfig)) -> Self {
         let stop = CancellationToken::new();
         let mut config = StreamableHttpServerConfig::default();
         config.cancellation_token = stop.clone();
@@ -55,7 +60,9 @@ impl Remote {
         let sessions = Arc::new(LocalSessionManager::default());
         let service = StreamableHttpService::new(move || Ok(handler.clone()), sessions, config);
         let router = Router::new().route_service("/mcp", service);
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let listener = tokio::net::TcpListener::bind(("127.0.0.1", port))
+            .await
+            .unwrap();
         let url = format!("http://{}/mcp", listener.local_addr().unwrap());
         let stopped = stop.clone().cancelled_owned();
         tokio::spawn(async move {

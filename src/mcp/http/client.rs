@@ -1,6 +1,5 @@
 //! One server's HTTP client: what each request carries, where it may go, and what is wrong in words.
 
-use std::net::IpAddr;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -8,7 +7,7 @@ use reqwest::header::{HeaderMap, HeaderName, HeaderValue, LOCATION};
 use reqwest::{Method, Response, StatusCode, Url};
 
 use super::{tls, words};
-use crate::model::{Cause, Failure, HttpServer, Stage};
+use crate::model::{Cause, Failure, HttpServer, Stage, place};
 
 /// More is a loop.
 const REDIRECTS: usize = 5;
@@ -16,20 +15,6 @@ const REDIRECTS: usize = 5;
 const KEEPALIVE: Duration = Duration::from_secs(20);
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(5);
 const KEEPALIVE_PROBES: u32 = 3;
-
-/// Header fields that are the transport's own.
-const RESERVED: [&str; 10] = [
-    "accept",
-    "connection",
-    "content-length",
-    "content-type",
-    "last-event-id",
-    "mcp-method",
-    "mcp-name",
-    "mcp-protocol-version",
-    "mcp-session-id",
-    "transfer-encoding",
-];
 
 /// Speaks with one origin, and no other.
 pub(super) struct Client {
@@ -53,7 +38,7 @@ pub(super) struct Ask<'a> {
 
 impl Client {
     pub fn new(server: &HttpServer) -> Result<Self, Failure> {
-        let url = parse(server)?;
+        let url = server.parsed().map_err(misconfigured)?;
         let tls = match url.scheme() {
             "https" => tls::config(server.ca_file.as_deref())?,
             _ => tls::unused()?,
@@ -70,7 +55,7 @@ impl Client {
             .http2_keep_alive_interval(KEEPALIVE)
             .http2_keep_alive_timeout(KEEPALIVE_INTERVAL)
             .http2_adaptive_window(true);
-        if !server.trust_env || is_this_machine(&url) {
+        if !server.trust_env || server.is_on_this_machine() {
             builder = builder.no_proxy();
         }
         let http = builder.build().map_err(|error| {
@@ -78,7 +63,7 @@ impl Client {
         })?;
         Ok(Self {
             http,
-            server: authority(&url),
+            server: place(&url),
             url,
             headers: headers(server)?,
             connect_timeout: server.connect_timeout,
@@ -120,8 +105,24 @@ impl Client {
         secrets.fold(detail, |text, secret| known(&text, secret))
     }
 
+    /// An address that the server gave, if it is within the origin.
+    pub fn join(&self, address: &str) -> Result<Url, Cause> {
+        let url = self.url.join(address).map_err(|error| {
+            Cause::Protocol(format!("{} gave an unusable address: {error}", self.server))
+        })?;
+        if url.origin() != self.url.origin() {
+            let other = place(&url);
+            let text = format!(
+                "{} wants messages sent to another server, {other}",
+                self.server
+            );
+            return Err(Cause::Protocol(text));
+        }
+        Ok(url)
+    }
+
     fn leads_away(&self, status: StatusCode, next: &Url) -> Cause {
-        let place = format!("{}://{}{}", next.scheme(), authority(next), next.path());
+        let place = format!("{}://{}{}", next.scheme(), place(next), next.path());
         Cause::Http {
             server: self.server.clone(),
             status: status.as_u16(),
@@ -140,57 +141,24 @@ fn redirected(answer: &Response, from: &Url) -> Option<Url> {
     from.join(place).ok()
 }
 
-fn parse(server: &HttpServer) -> Result<Url, Failure> {
-    // The text itself may hold a secret.
-    let problem = |text: String| Failure::new(Stage::Connect, Cause::Config(text));
-    let url = Url::parse(server.url.expose())
-        .map_err(|error| problem(format!("the URL is not usable: {error}")))?;
-    if !matches!(url.scheme(), "http" | "https") || !url.has_host() {
-        let text = format!(
-            "the URL must begin with http:// or https://, not {}:",
-            url.scheme()
-        );
-        return Err(problem(text));
-    }
-    Ok(url)
-}
-
 fn headers(server: &HttpServer) -> Result<HeaderMap, Failure> {
     let mut all = HeaderMap::new();
     for (name, value) in &server.headers {
-        let problem = |text: &str| {
-            let text = format!("the header {name}: {text}");
-            Failure::new(Stage::Connect, Cause::Config(text))
-        };
-        let field = HeaderName::try_from(name.as_str())
-            .map_err(|_| problem("is not the name of an HTTP header"))?;
-        if RESERVED.contains(&field.as_str()) {
-            return Err(problem("is set by envdeck itself"));
+        let refused = |problem: String| misconfigured(format!("the header {name} {problem}"));
+        if let Some(problem) = HttpServer::header_problem(name, value) {
+            return Err(refused(problem));
         }
-        let mut value = HeaderValue::try_from(value.expose())
-            .map_err(|_| problem("its value has a character that no header may have"))?;
-        value.set_sensitive(true);
-        all.append(field, value);
+        let field = HeaderName::try_from(name.as_str());
+        let content = HeaderValue::try_from(value.expose());
+        let (Ok(field), Ok(mut content)) = (field, content) else {
+            return Err(refused("cannot be sent".to_owned()));
+        };
+        content.set_sensitive(true);
+        all.append(field, content);
     }
     Ok(all)
 }
 
-/// `host:port`
-fn authority(url: &Url) -> String {
-    let host = url.host_str().unwrap_or_default();
-    match url.port_or_known_default() {
-        Some(port) => format!("{host}:{port}"),
-        None => host.to_owned(),
-    }
-}
-
-/// Whether it is an address of the loopback interface.
-fn is_this_machine(url: &Url) -> bool {
-    let host = url.host_str().unwrap_or_default();
-    let host = host.trim_start_matches('[').trim_end_matches([']', '.']);
-    match host.parse::<IpAddr>() {
-        Ok(IpAddr::V6(ip)) => ip.to_canonical().is_loopback(),
-        Ok(ip) => ip.is_loopback(),
-        Err(_) => host == "localhost" || host.ends_with(".localhost"),
-    }
+fn misconfigured(problem: String) -> Failure {
+    Failure::new(Stage::Connect, Cause::Config(problem))
 }

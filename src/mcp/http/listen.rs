@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use tokio::time::sleep;
 
+use super::answer;
 use super::events::Cursor;
-use super::post;
 use super::transport::Http;
 use crate::model::Cause;
 
@@ -33,12 +33,12 @@ async fn listen_in_session(http: &Http) {
     let mut cursor = Cursor::default();
     let mut pause = FIRST_PAUSE;
     loop {
-        match post::open(http, &cursor).await {
+        match answer::open(http, &cursor).await {
             Ok(answer) => {
-                let mut events = post::events(http, answer, cursor);
+                let mut events = answer::events(http, answer, cursor);
                 while let Ok(Some(event)) = events.next().await {
                     pause = FIRST_PAUSE;
-                    post::hear(http, event.data, None).await;
+                    answer::hear(http, event.data, None).await;
                 }
                 cursor = events.cursor;
             }

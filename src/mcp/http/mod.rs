@@ -5,13 +5,17 @@
 //!
 //! ```text
 //! link ── frames ──▶ transport ──┬─ post (one message, its answer) ── client (redirects, TLS, words)
+//!                                ├─ answer (JSON or events; streams that break)
 //!                                ├─ listen (what the server says by itself)
+//!                                ├─ legacy (the transport before this one)
 //!                                └─ session (its id; beginning again when the server forgot it)
 //! ```
 
+mod answer;
 mod body;
 mod client;
 mod events;
+mod legacy;
 mod listen;
 pub(super) mod mirror;
 mod post;

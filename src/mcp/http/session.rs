@@ -7,11 +7,11 @@ use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
 
-use crate::drivers::Contact;
+use super::legacy;
+use super::transport::Http;
 use crate::mcp::link::Link;
 use crate::mcp::{ServerNews, handshake};
 use crate::model::{Cause, Era};
-use crate::stores::logs::Source;
 
 pub(super) const SESSION_ID: HeaderName = HeaderName::from_static("mcp-session-id");
 const PROTOCOL_VERSION: HeaderName = HeaderName::from_static("mcp-protocol-version");
@@ -30,7 +30,6 @@ pub(super) struct Session {
 /// The session in use.
 pub(super) struct Sessions {
     link: Arc<Link>,
-    contact: Contact,
     current: watch::Sender<Session>,
     /// Held by the one that begins it again.
     renewal: tokio::sync::Mutex<Option<Failed>>,
@@ -44,10 +43,9 @@ struct Failed {
 }
 
 impl Sessions {
-    pub fn new(link: Arc<Link>, contact: Contact) -> Self {
+    pub fn new(link: Arc<Link>) -> Self {
         Self {
             link,
-            contact,
             current: watch::Sender::default(),
             renewal: tokio::sync::Mutex::default(),
         }
@@ -89,44 +87,50 @@ impl Sessions {
         }
         headers
     }
+}
 
-    /// Begins a new session instead of `stale`, once for all who ask for it.
-    pub async fn renew(&self, stale: &Session) -> Result<(), Cause> {
-        let asked = Instant::now();
-        let mut last = self.renewal.lock().await;
-        if self.current.borrow().number != stale.number {
-            return Ok(());
-        }
-        // Whoever waited for an attempt shares its end.
-        if let Some(failed) = &*last
-            && failed.stale == stale.number
-            && failed.at > asked
-        {
-            return Err(failed.cause.clone());
-        }
-        let renewed = timeout(RENEWAL, handshake::renew(&self.link)).await;
-        let renewed = renewed.unwrap_or_else(|_| {
-            Err(Cause::Deadline {
-                what: "initialize".into(),
-                after: RENEWAL,
-            })
-        });
-        match &renewed {
-            Ok(()) => {
-                self.contact.reconnected();
-                let text = "the server had forgotten the session: began a new one";
-                self.link.log.line(Source::Envdeck, text);
-                // Who forgets a session may have been started again, as another version.
-                (self.link.news)(ServerNews::ToolsChanged);
-            }
-            Err(cause) => {
-                *last = Some(Failed {
-                    stale: stale.number,
-                    at: Instant::now(),
-                    cause: cause.clone(),
-                });
-            }
-        }
-        renewed
+/// Begins a new session instead of `stale`, once for all who ask for it.
+pub(super) async fn renew(http: &Http, stale: &Session) -> Result<(), Cause> {
+    let asked = Instant::now();
+    let mut last = http.sessions.renewal.lock().await;
+    if http.sessions.current().number != stale.number {
+        return Ok(());
     }
+    // Whoever waited for an attempt shares its end.
+    if let Some(failed) = &*last
+        && failed.stale == stale.number
+        && failed.at > asked
+    {
+        return Err(failed.cause.clone());
+    }
+    let renewed = timeout(RENEWAL, begin_again(http)).await;
+    let renewed = renewed.unwrap_or_else(|_| {
+        Err(Cause::Deadline {
+            what: "initialize".into(),
+            after: RENEWAL,
+        })
+    });
+    match &renewed {
+        Ok(()) => {
+            http.contact.reconnected();
+            http.remark("the server had forgotten us: began a new session");
+            // Who forgets a session may have been started again, as another version.
+            (http.link.news)(ServerNews::ToolsChanged);
+        }
+        Err(cause) => {
+            *last = Some(Failed {
+                stale: stale.number,
+                at: Instant::now(),
+                cause: cause.clone(),
+            });
+        }
+    }
+    renewed
+}
+
+async fn begin_again(http: &Http) -> Result<(), Cause> {
+    if http.legacy.is_on() {
+        legacy::open(http).await?;
+    }
+    handshake::renew(&http.link).await
 }

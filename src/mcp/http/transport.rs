@@ -9,7 +9,9 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
+use super::answer::Stream;
 use super::client::{Ask, Client};
+use super::legacy::{self, Legacy};
 use super::session::Sessions;
 use super::{listen, post};
 use crate::drivers::{Contact, HttpEndpoint};
@@ -17,8 +19,9 @@ use crate::mcp::link::{Frame, Kind, Link};
 use crate::model::{Era, Failure};
 use crate::stores::logs::Source;
 
-/// Nothing else may be said before the server has taken this; but not for ever.
-const INITIALIZED: Duration = Duration::from_secs(10);
+const INITIALIZED: &str = "notifications/initialized";
+/// For taking that.
+const TAKEN: Duration = Duration::from_secs(10);
 /// For telling the server that the session is over.
 const GOODBYE: Duration = Duration::from_secs(2);
 
@@ -28,6 +31,7 @@ pub(super) struct Http {
     pub client: Client,
     pub contact: Contact,
     pub sessions: Sessions,
+    pub legacy: Legacy,
 }
 
 impl Http {
@@ -40,30 +44,35 @@ impl Http {
         revision.is_some_and(|revision| revision.era == Era::Stateless)
     }
 
-    /// Whether the server has sessions, streams to listen to, and streams that can be taken up again.
+    /// Whether the server may have sessions, a stream to listen to, and streams that can be taken up again.
     pub fn has_sessions(&self) -> bool {
         let revision = self.link.revision();
-        revision.is_some_and(|revision| revision.era == Era::Sessions)
+        revision.is_some_and(|revision| revision.era == Era::Sessions) && !self.legacy.is_on()
     }
 }
 
 /// A connection over HTTP.
 pub(in crate::mcp) struct Transport {
     http: Arc<Http>,
+    /// Of the old transport, to be read.
+    streams: mpsc::Receiver<Stream>,
     over: bool,
 }
 
 impl Transport {
     pub fn new(link: Arc<Link>, endpoint: HttpEndpoint) -> Result<Self, Failure> {
         let HttpEndpoint { server, contact } = endpoint;
+        let (sender, streams) = mpsc::channel(1);
         let http = Http {
             client: Client::new(&server)?,
-            sessions: Sessions::new(link.clone(), contact.clone()),
+            sessions: Sessions::new(link.clone()),
+            legacy: Legacy::new(server.legacy_sse, sender),
             contact,
             link,
         };
         Ok(Self {
             http: Arc::new(http),
+            streams,
             over: false,
         })
     }
@@ -77,21 +86,24 @@ impl Transport {
             let frame = tokio::select! {
                 biased;
                 () = stop.cancelled() => break,
+                Some(stream) = self.streams.recv() => {
+                    tasks.spawn(legacy::read(self.http.clone(), stream));
+                    continue;
+                }
                 Some(frame) = queue.recv() => frame,
                 Some(_) = tasks.join_next() => continue,
             };
-            match frame.kind {
-                Kind::Notification("notifications/initialized") => {
-                    let sent = post::tell(&self.http, "notifications/initialized", frame.bytes);
-                    if timeout(INITIALIZED, sent).await.is_err() {
-                        self.http
-                            .remark("the server does not take notifications/initialized");
-                    }
-                    if self.http.has_sessions() && !std::mem::replace(&mut listens, true) {
-                        tasks.spawn(listen::listen(self.http.clone()));
-                    }
-                }
-                _ => drop(tasks.spawn(post::send(self.http.clone(), frame))),
+            if !matches!(frame.kind, Kind::Notification(INITIALIZED)) {
+                tasks.spawn(post::send(self.http.clone(), frame));
+                continue;
+            }
+            // Nothing else may be said before the server has taken this.
+            let sent = post::tell(&self.http, INITIALIZED, frame.bytes);
+            if timeout(TAKEN, sent).await.is_err() {
+                self.http.remark("the server does not take our greeting");
+            }
+            if self.http.has_sessions() && !std::mem::replace(&mut listens, true) {
+                tasks.spawn(listen::listen(self.http.clone()));
             }
         }
         tasks.shutdown().await;

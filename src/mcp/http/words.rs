@@ -4,6 +4,7 @@ use std::error::Error;
 use std::io;
 use std::time::Duration;
 
+use crate::mcp::hints;
 use crate::model::{Cause, Reach};
 
 /// Why there was no answer.
@@ -14,12 +15,14 @@ pub(super) fn unreachable(server: &str, error: &reqwest::Error, limit: Option<Du
     } else if error.is_connect() && error.is_timeout() {
         let limit = limit.map_or_else(String::new, |limit| format!("{limit:?}"));
         (Reach::TimedOut, limit)
+    } else if says(&chain, "tls handshake") {
+        (Reach::Tls, "it closed the connection".to_owned())
     } else if says(&chain, "dns error") {
         (Reach::Dns, innermost(&chain))
     } else if says(&chain, "proxy") || says(&chain, "tunnel") {
         (Reach::Proxy, innermost(&chain))
-    } else if let Some(not_http) = not_http(&chain) {
-        return Cause::Protocol(format!("{server} does not speak HTTP: {not_http}"));
+    } else if is_not_http(&chain) {
+        return Cause::Protocol(format!("{server} {}", hints::NOT_HTTP));
     } else {
         let kind = find::<io::Error>(&chain).map(io::Error::kind);
         match kind {
@@ -88,22 +91,17 @@ fn innermost(chain: &[&(dyn Error + 'static)]) -> String {
     }
 }
 
-/// The words of the parser, if it is what failed.
-fn not_http(chain: &[&(dyn Error + 'static)]) -> Option<String> {
-    let texts = chain.iter().map(ToString::to_string);
-    texts.into_iter().find(|text| {
-        text.starts_with("invalid HTTP")
-            || text.contains("HTTP version")
-            || text == "message head is too large"
-    })
+/// Whether the parser failed, by its words: hyper tells no other way from here.
+fn is_not_http(chain: &[&(dyn Error + 'static)]) -> bool {
+    ["invalid HTTP", "HTTP version"]
+        .iter()
+        .any(|words| says(chain, words))
 }
 
 fn of_tls(error: &rustls::Error) -> String {
     use rustls::{CertificateError as Bad, Error as Tls};
     match error {
-        Tls::InvalidCertificate(Bad::UnknownIssuer) => {
-            "its certificate is of an authority that is not trusted here".to_owned()
-        }
+        Tls::InvalidCertificate(Bad::UnknownIssuer) => hints::UNTRUSTED.to_owned(),
         Tls::InvalidCertificate(Bad::Expired | Bad::ExpiredContext { .. }) => {
             "its certificate has expired".to_owned()
         }
@@ -111,7 +109,7 @@ fn of_tls(error: &rustls::Error) -> String {
             "its certificate is for another host".to_owned()
         }
         Tls::InvalidCertificate(other) => format!("its certificate is not valid: {other:?}"),
-        Tls::InvalidMessage(_) => "it does not speak TLS".to_owned(),
+        Tls::InvalidMessage(_) => hints::NOT_TLS.to_owned(),
         other => other.to_string(),
     }
 }
