@@ -1,45 +1,79 @@
-//! `envdeck gc`: removes what killed runs left, and nothing of runs that live.
+//! `envdeck gc`: removes what killed runs left, and tells what that was.
 
 use std::io::Write;
 
-use anyhow::Context;
-use tokio::runtime::Builder;
+use futures::future::join_all;
 
-use super::exit;
+use super::exit::{self, Ending};
+use super::progress::Progress;
+use super::ps::leftovers;
+use super::survey::{Leftover, Survey};
 use crate::drivers::Installed;
-use crate::model::RunId;
-use crate::paths::{Paths, RunDirectory};
+use crate::model::{Failure, RunId};
+use crate::paths::Paths;
+use crate::runs;
 use crate::stores::lines::clean;
 
-/// Tells on `out` what was removed and on `err` what stays; returns the exit code.
-///
-/// # Errors
-/// Of the writers and of the user's own directories.
-pub fn run(paths: &Paths, out: &mut dyn Write, err: &mut dyn Write) -> anyhow::Result<u8> {
-    let run = RunId::new(format!("{:016x}", rand::random::<u64>()));
-    // Making ours removes those of runs that are dead.
-    let directory = RunDirectory::create(&paths.cache, &run)
-        .with_context(|| format!("{} can't be used", paths.cache.display()))?;
-    let runtime = Builder::new_current_thread().enable_all().build()?;
-    let drivers = Installed::new(directory.path());
-    let (mut removed, mut code) = (0, exit::OK);
-    for driver in drivers.all() {
-        let kind = driver.kind();
-        match runtime.block_on(driver.reap(&run)) {
-            Ok(0) => {}
-            Ok(count) => {
-                removed += count;
-                writeln!(out, "{kind}: removed {count} left by killed runs")?;
-            }
-            Err(failure) => {
-                code = exit::ENVIRONMENT;
-                // It may quote an engine.
-                writeln!(err, "{kind}: {}", clean(&failure.to_string()))?;
-            }
+/// Removes it, or only tells of it; returns how the program ends.
+pub fn run(is_dry: bool, paths: &Paths, out: &mut dyn Write) -> anyhow::Result<Ending> {
+    let drivers = Installed::new(&paths.cache);
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    let before = runtime.block_on(Survey::take(paths, &drivers))?;
+    let left = before.left();
+    let blind = before
+        .blind
+        .iter()
+        .map(|(driver, failure)| format!("{driver}: {failure}"));
+    let mut problems: Vec<String> = blind.collect();
+    if is_dry {
+        tell(out, "would remove", &left)?;
+    } else {
+        problems.extend(runtime.block_on(remove(&drivers)));
+        runs::sweep(&paths.cache)?;
+        let after = runtime.block_on(Survey::take(paths, &drivers))?.left();
+        let is_there = |one: &Leftover| {
+            after
+                .iter()
+                .any(|left| (left.kind, &left.id) == (one.kind, &one.id))
+        };
+        let (there, gone): (Vec<_>, Vec<_>) = left.into_iter().partition(is_there);
+        tell(out, "removed", &gone)?;
+        problems.extend(
+            there
+                .iter()
+                .map(|one| format!("{} {}: still there", one.kind, one.id)),
+        );
+    }
+    for problem in &problems {
+        Progress::new().line(&format!("envdeck: {}", clean(problem)));
+    }
+    let code = if problems.is_empty() {
+        exit::OK
+    } else {
+        exit::ENVIRONMENT
+    };
+    Ok(Ending::Code(code))
+}
+
+/// Has all drivers remove what nobody owns any more; returns what went wrong.
+async fn remove(drivers: &Installed) -> Vec<String> {
+    // No run of ours: everything that is to stay belongs to one that lives.
+    let nobody = RunId::new("");
+    let reaped = drivers.all().into_iter().map(|driver| {
+        let nobody = nobody.clone();
+        async move {
+            let failed = |failure: Failure| format!("{}: {failure}", driver.kind());
+            driver.reap(&nobody).await.err().map(failed)
         }
+    });
+    join_all(reaped).await.into_iter().flatten().collect()
+}
+
+fn tell(out: &mut dyn Write, done: &str, left: &[Leftover]) -> std::io::Result<()> {
+    if left.is_empty() {
+        return writeln!(out, "nothing is left by killed runs");
     }
-    if removed == 0 && code == exit::OK {
-        writeln!(out, "nothing was left by killed runs")?;
-    }
-    Ok(code)
+    write!(out, "{done}:\n{}", leftovers(left))
 }

@@ -13,5 +13,8 @@ mod host;
 mod onlooker;
 mod output;
 mod progress;
+pub mod ps;
+mod register;
+mod survey;
 mod table;
 pub mod tools;

@@ -7,8 +7,7 @@ use std::time::Duration;
 
 use envdeck::drivers::docker::template::Applied;
 use envdeck::model::{
-    Cause, Failure, HealthCheck, HealthProbe, HealthTest, LocalDocker, Mount, StartupCheck,
-    TemplateWay,
+    Cause, Failure, HealthCheck, HealthTest, LocalDocker, Mount, StartupCheck, TemplateWay,
 };
 use futures::future::join_all;
 use serde_json::json;
@@ -286,18 +285,18 @@ async fn a_template_container_runs_until_it_is_healthy() {
     let lab = Lab::new();
     fs::write(lab.template().join("file"), "").unwrap();
     let mut spec = indexing(&lab);
-    let probe = HealthProbe {
+    let probe = HealthCheck {
         test: Some(HealthTest::Shell("test -e /tmp/ready".into())),
         interval: Some(Duration::from_millis(100)),
         retries: Some(1),
-        ..HealthProbe::default()
+        ..HealthCheck::default()
     };
-    spec.options.health = Some(HealthCheck::Probe(probe.clone()));
+    spec.options.health = probe.clone();
     let applied = lab.apply(&spec).await.unwrap();
     assert_eq!(inside(&lab, &applied, "cat /srv/index"), "file");
     drop(applied);
     let test = Some(HealthTest::Shell("echo no index; exit 1".into()));
-    spec.options.health = Some(HealthCheck::Probe(HealthProbe { test, ..probe }));
+    spec.options.health = HealthCheck { test, ..probe };
     fails(&lab, &spec, "is unhealthy: no index").await;
     lab.is_clean().await;
 }

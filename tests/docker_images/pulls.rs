@@ -162,7 +162,7 @@ async fn the_progress_of_a_download_is_told_in_bytes_and_layers() {
         &failure,
         &[
             "the pull of",
-            &pushed.name.split_once('/').unwrap().1,
+            pushed.name.split_once('/').unwrap().1,
             "3s",
             "check the network",
         ],

@@ -99,7 +99,6 @@ pub fn creation(docker: &LocalDocker, transport: Transport, extras: &Extras) -> 
 
 /// Where a started container speaks MCP over HTTP, from the ports that the engine reports of it; `None` until
 /// it reports one.
-#[expect(dead_code, reason = "containers over http come next")]
 pub fn address(docker: &LocalDocker, ports: &PortMap) -> Option<SocketAddr> {
     let port = mcp_port(docker, Transport::Http)?;
     let loopback = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));

@@ -36,7 +36,7 @@ use self::remover::Remover;
 use self::start::Start;
 use self::watch::Watcher;
 use self::words::Trouble;
-use super::{Driver, Order, Running, Task};
+use super::{Driver, Order, Running, Task, Trace};
 use crate::model::{Failure, Mode, RunId, Stage};
 
 /// Makes containers.
@@ -136,6 +136,13 @@ impl Driver for Containers {
             let reaped = reap::reap(&self.engine, &run).await;
             self.owes_reaping.store(reaped.is_err(), Ordering::Relaxed);
             reaped
+        })
+    }
+
+    fn traces(&self) -> Task<'_, Vec<Trace>> {
+        Box::pin(async {
+            let traces = reap::traces(&self.engine).await;
+            traces.map_err(|trouble| trouble.at(Stage::Check))
         })
     }
 

@@ -41,7 +41,6 @@ pub struct Image {
     pub reference: Arc<str>,
     /// `os/architecture[/variant]`
     pub platform: Arc<str>,
-    #[expect(dead_code, reason = "templates come next")]
     pub(super) config: Arc<ImageConfig>,
 }
 

@@ -40,7 +40,8 @@ use crate::drivers::{Order, Steps};
 use crate::model::{
     BackendName, Failure, InstanceId, LocalDocker, Mount, RunId, Stage, Template, TemplateWay,
 };
-use crate::paths::{self, private_directory};
+use crate::paths::private_directory;
+use crate::runs;
 
 /// What an instance has of its template, for as long as it exists. Dropping it removes what nobody else needs;
 /// the container must be gone by then.
@@ -286,12 +287,13 @@ impl Templates {
         let Some(cache) = self.site.copies.parent().and_then(Path::parent) else {
             return Ok(0);
         };
-        let mut removed = 0;
-        for abandoned in paths::abandoned(cache) {
-            self.site.discards.sweep(run, abandoned.path()).await?;
-            removed += 1;
+        let unreadable =
+            |error| Failure::caused_by(Stage::Remove, cache.display().to_string(), error);
+        let swept = runs::sweep(cache).map_err(unreadable)?;
+        for path in runs::gone(cache) {
+            self.site.discards.sweep(run, &path).await?;
         }
-        Ok(removed)
+        Ok(swept.len())
     }
 
     /// Resolves when all that was dropped is gone, or with what of it stays.

@@ -6,21 +6,18 @@ use std::time::Duration;
 use bollard::models::HealthStatusEnum;
 use bollard::query_parameters::StopContainerOptionsBuilder;
 use nix::sys::signal::Signal;
-use tokio::sync::watch;
 use tokio::time::{Instant, sleep, sleep_until, timeout, timeout_at};
 
 use super::commit::Commission;
 use super::probe;
 use crate::drivers::docker::attach::{Pipes, Pump};
-use crate::drivers::docker::ending;
 use crate::drivers::docker::engine::{Engine, QUICK, USUAL};
 use crate::drivers::docker::image::Image;
+use crate::drivers::docker::watch::{Watched, Watcher};
 use crate::drivers::docker::words::Trouble;
 use crate::drivers::{Endpoint, Steps};
 use crate::mcp::ToolClient;
-use crate::model::{
-    Backend, Cause, Exit, Failure, HealthCheck, HealthTest, LocalDocker, Stage, Transport,
-};
+use crate::model::{Backend, Cause, Exit, Failure, HealthTest, LocalDocker, Stage, Transport};
 use crate::stores::logs::Source;
 
 /// Between two looks at the health of a container.
@@ -87,15 +84,23 @@ impl Warmup {
         commission: &Commission,
         steps: &Steps,
     ) -> Result<(), Failure> {
-        let speaks = commission.backend.transport == Transport::Stdio;
-        let attached = Pump::start(engine, id, speaks, &commission.log).await;
-        let (_pump, pipes) = attached.map_err(|trouble| preparing(&trouble))?;
+        let attached = match commission.backend.transport {
+            Transport::Stdio => {
+                let attached = Pump::start(engine, id, &commission.log).await;
+                Some(attached.map_err(|trouble| preparing(&trouble))?)
+            }
+            Transport::Http => None,
+        };
+        let (_pump, pipes) = attached
+            .map(|attached| (attached.pump, attached.pipes))
+            .unzip();
+        let mut watched =
+            Watcher::new(engine.clone(), commission.run.clone()).watch(id, commission.log.clone());
         let started = engine.ask("start the template container", USUAL, |docker| async move {
             docker.start_container(id, None).await
         });
         started.await.map_err(|trouble| preparing(&trouble))?;
         let began = Instant::now();
-        let (_watching, mut ended) = ending::watch(engine, id);
         let held = {
             let ready = timeout_at(
                 began + self.within,
@@ -104,18 +109,18 @@ impl Warmup {
             tokio::select! {
                 biased;
                 ready = ready => ready.map_err(|_| self.late())??,
-                exit = exit_of(&mut ended) => return Err(Failure::new(Stage::Prepare, Cause::Exited(exit))),
+                exit = watched.ended() => return Err(Failure::new(Stage::Prepare, Cause::Exited(exit))),
             }
         };
         tokio::select! {
             () = sleep_until(began + self.at_least) => {}
-            exit = exit_of(&mut ended) => return done_early(exit),
+            exit = watched.ended() => return done_early(exit),
         }
         if let Some(client) = held.client {
             client.close(GOODBYE).await;
         }
         drop(held.pipes);
-        self.stop(engine, id, &mut ended, commission).await
+        self.stop(engine, id, &mut watched, commission).await
     }
 
     async fn ready(
@@ -156,7 +161,7 @@ impl Warmup {
         self,
         engine: &Engine,
         id: &str,
-        ended: &mut watch::Receiver<Option<Exit>>,
+        watched: &mut Watched,
         commission: &Commission,
     ) -> Result<(), Failure> {
         let seconds = i32::try_from(self.grace.as_secs()).unwrap_or(i32::MAX);
@@ -167,7 +172,7 @@ impl Warmup {
             |docker| async move { docker.stop_container(id, Some(options)).await },
         );
         stopped.await.map_err(|trouble| preparing(&trouble))?;
-        if let Ok(exit) = timeout(GOODBYE, exit_of(ended)).await
+        if let Ok(exit) = timeout(GOODBYE, watched.ended()).await
             && exit.signal == Some(Signal::SIGKILL as i32)
         {
             let text = format!(
@@ -193,18 +198,6 @@ impl Warmup {
     }
 }
 
-async fn exit_of(ended: &mut watch::Receiver<Option<Exit>>) -> Exit {
-    match ended.wait_for(Option::is_some).await.as_deref() {
-        Ok(Some(exit)) => exit.clone(),
-        // Only when its task was lost with the runtime.
-        _ => Exit {
-            code: None,
-            signal: None,
-            out_of_memory: false,
-        },
-    }
-}
-
 /// It may have done what it had to do.
 fn done_early(exit: Exit) -> Result<(), Failure> {
     match exit.code {
@@ -220,15 +213,13 @@ fn has_health_check(docker: &LocalDocker, image: &Image) -> bool {
         .as_ref()
         .and_then(|check| check.test.as_ref());
     let of_image = of_image.is_some_and(|test| test.first().is_some_and(|kind| kind != "NONE"));
-    match &docker.options.health {
-        Some(HealthCheck::Disabled) => false,
-        Some(HealthCheck::Probe(probe)) => match &probe.test {
+    let configured = &docker.options.health;
+    !configured.disabled
+        && match &configured.test {
             Some(HealthTest::Command(command)) => !command.is_empty(),
             Some(HealthTest::Shell(_)) => true,
             None => of_image,
-        },
-        None => of_image,
-    }
+        }
 }
 
 async fn healthy(engine: &Engine, id: &str) -> Result<(), Failure> {
