@@ -253,6 +253,8 @@ impl Instance {
         let slot = self.slot.take();
         let began = Instant::now();
         self.failure = None;
+        // What of its last life is left, its driver sees to.
+        self.left_behind = None;
         self.ready_since = None;
         self.news = News::new();
         let why = not_ready(&self.seat, Phase::Starting, None);

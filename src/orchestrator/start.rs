@@ -285,6 +285,18 @@ async fn unless_it_exits<T>(
     stage: Stage,
     work: impl Future<Output = Result<T, Failure>>,
 ) -> Result<T, Failure> {
+    let result = race_with_exit(running, stage, work).await;
+    result.map_err(|failure| match (&failure.cause, running.excuse()) {
+        (Cause::Deadline { .. } | Cause::Closed, Some(excuse)) => failure.hint(excuse),
+        _ => failure,
+    })
+}
+
+async fn race_with_exit<T>(
+    running: &mut dyn Running,
+    stage: Stage,
+    work: impl Future<Output = Result<T, Failure>>,
+) -> Result<T, Failure> {
     let mut exit = running.wait();
     let mut work = pin!(work);
     tokio::select! {

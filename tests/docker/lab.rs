@@ -6,15 +6,19 @@ use std::sync::Arc;
 use bollard::Docker;
 use bollard::models::ContainerInspectResponse;
 use bollard::query_parameters::{
-    ListContainersOptionsBuilder, ListImagesOptionsBuilder, RemoveContainerOptionsBuilder,
+    ImportImageOptionsBuilder, ListContainersOptionsBuilder, ListImagesOptionsBuilder,
+    RemoveContainerOptionsBuilder,
 };
 use envdeck::drivers::Order;
-use envdeck::drivers::docker::{Containers, Engine};
+use envdeck::drivers::docker::{Address, Containers, Engine};
 use envdeck::model::{ContainerOptions, InstanceId, LocalDocker, Mode, RunId};
 use envdeck::runs;
 use envdeck::stores::logs::LogStore;
+use futures::TryStreamExt;
 
 use crate::bench::{Bench, order};
+
+pub use crate::bench::until as eventually;
 
 /// A server in awk on busybox, which starts in milliseconds; `tests/images/build` makes it.
 pub const IMAGE: &str = "envdeck-tests/tiny";
@@ -65,22 +69,38 @@ pub struct Lab {
     pub driver: Arc<Containers>,
     pub run: RunId,
     pub directory: tempfile::TempDir,
+    address: Address,
+}
+
+/// A client that knows nothing of ours.
+pub fn connect(address: &Address) -> Docker {
+    let Address::Unix(path) = address else {
+        panic!("not a socket: {address}")
+    };
+    let path = path.to_str().unwrap();
+    Docker::connect_with_unix(path, 60, bollard::API_DEFAULT_VERSION).expect("an engine")
 }
 
 impl Lab {
     /// On the engine that the environment names; an engine that is missing is a failure.
     pub async fn new() -> Self {
-        let docker = Docker::connect_with_defaults().expect("an engine");
-        let image = docker.inspect_image(IMAGE).await;
-        image.expect("the image is there: tests/images/build");
+        Self::at(Address::of_user().unwrap()).await
+    }
+
+    pub async fn at(address: Address) -> Self {
+        let docker = connect(&address);
+        if docker.inspect_image(IMAGE).await.is_err() {
+            copy_image(&docker).await;
+        }
         let directory = tempfile::tempdir().unwrap();
         let run = RunId::new(format!("test-{:016x}", rand::random::<u64>()));
         let copies = runs::directory(directory.path(), &run).join("copies");
         Self {
             docker,
-            driver: Arc::new(Containers::new(Engine::of_user(), copies)),
+            driver: Arc::new(Containers::new(Engine::at(address.clone()), copies)),
             run,
             directory,
+            address,
         }
     }
 
@@ -138,13 +158,13 @@ impl Lab {
 
 impl Drop for Lab {
     fn drop(&mut self) {
-        let run = self.run.to_string();
+        let (run, address) = (self.run.to_string(), self.address.clone());
         let clear_up = move || {
             let runtime = tokio::runtime::Builder::new_current_thread()
                 .enable_all()
                 .build();
             runtime.unwrap().block_on(async {
-                let docker = Docker::connect_with_defaults().unwrap();
+                let docker = connect(&address);
                 let filters = label("envdeck.run", &run);
                 let options = ListContainersOptionsBuilder::new()
                     .all(true)
@@ -163,6 +183,18 @@ impl Drop for Lab {
         // A runtime cannot be entered from within another one.
         let _ = std::thread::spawn(clear_up).join();
     }
+}
+
+/// From the engine of this machine, which has it.
+async fn copy_image(to: &Docker) {
+    let from = connect(&Address::of_user().unwrap());
+    let image = from.inspect_image(IMAGE).await;
+    image.expect("the image is there: tests/images/build");
+    let parts: Vec<_> = from.export_image(IMAGE).try_collect().await.unwrap();
+    let options = ImportImageOptionsBuilder::new().build();
+    let body = bollard::body_full(parts.concat().into());
+    let imported = to.import_image(options, body, None);
+    imported.try_collect::<Vec<_>>().await.unwrap();
 }
 
 fn label(name: &str, value: &str) -> HashMap<String, Vec<String>> {

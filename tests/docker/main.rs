@@ -6,6 +6,8 @@
 mod bench;
 #[path = "../drivers/contract.rs"]
 mod contract;
+#[path = "../docker_watch/daemon.rs"]
+mod daemon;
 #[allow(dead_code)] // tests/scenarios uses the rest of it
 #[path = "../common/deck.rs"]
 mod deck;
@@ -16,6 +18,7 @@ mod fake;
 mod fleet;
 mod inside;
 mod lab;
+mod outages;
 #[allow(dead_code)]
 #[path = "../common/server.rs"]
 mod server;

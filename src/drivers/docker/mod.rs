@@ -22,11 +22,13 @@ pub mod template;
 pub mod watch;
 mod words;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use parking_lot::Mutex;
+use tokio::time::{Instant, sleep};
 
 pub use self::address::{Address, NoAddress};
 pub use self::engine::Engine;
@@ -41,6 +43,13 @@ use self::words::Trouble;
 use super::{Driver, Order, Running, Task, Trace};
 use crate::model::{Failure, InstanceId, LocalDocker, Mode, RunId, Stage};
 
+/// Instances that are remembered to have run.
+const REMEMBERED: usize = 1_024;
+/// How long an engine that is restarted or updated may be away.
+const ABSENCE: Duration = Duration::from_secs(300);
+/// Between two looks whether it is back.
+const LOOK: Duration = Duration::from_millis(500);
+
 /// Makes containers.
 pub struct Containers {
     engine: Engine,
@@ -50,6 +59,8 @@ pub struct Containers {
     watchers: Mutex<HashMap<RunId, Watcher>>,
     /// What starts that have not begun yet were given.
     prepared: Mutex<HashMap<InstanceId, Option<Applied>>>,
+    /// Instances whose containers have been started, the latest last.
+    have_run: Mutex<VecDeque<InstanceId>>,
     /// The engine was away when it should have been cleared.
     owes_reaping: AtomicBool,
 }
@@ -64,6 +75,7 @@ impl Containers {
             engine,
             watchers: Mutex::default(),
             prepared: Mutex::default(),
+            have_run: Mutex::default(),
             owes_reaping: AtomicBool::default(),
         }
     }
@@ -79,8 +91,7 @@ impl Containers {
     /// The image is there, and the template is where the instance will find it.
     async fn provide(&self, order: &Order) -> Result<Option<Applied>, Failure> {
         let spec = spec(order)?;
-        let ping = self.ping().await;
-        ping.map_err(|trouble| trouble.at(Stage::Check))?;
+        self.await_engine(order).await?;
         self.make_up_for_reaping(&order.run);
         let wanted = Wanted {
             reference: spec.image.as_str().into(),
@@ -108,7 +119,9 @@ impl Containers {
             spec: spec(&order)?,
             order: &order,
         };
-        Ok(Box::new(start.run(template).await?))
+        let container = start.run(template).await?;
+        self.remember(&order.instance);
+        Ok(Box::new(container))
     }
 
     fn make_up_for_reaping(&self, run: &RunId) {
@@ -123,6 +136,36 @@ impl Containers {
                     Err(failure) => tracing::warn!("local_docker: leftovers stay: {failure}"),
                 }
             });
+        }
+    }
+
+    /// The first time it must be there, so that a wrong address is told at once. For an instance that has run
+    /// before it is waited for: what stopped the engine stopped the instance, too, and both come back.
+    async fn await_engine(&self, order: &Order) -> Result<(), Failure> {
+        let has_run = self.have_run.lock().contains(&order.instance);
+        let deadline = Instant::now() + if has_run { ABSENCE } else { Duration::ZERO };
+        loop {
+            let Err(trouble) = self.ping().await else {
+                return Ok(());
+            };
+            if !trouble.is_outage() || Instant::now() + LOOK > deadline {
+                return Err(trouble.at(Stage::Check));
+            }
+            let address = self.engine.address();
+            order
+                .steps
+                .tell(format!("wait for the engine at {address}"));
+            sleep(LOOK).await;
+        }
+    }
+
+    fn remember(&self, instance: &InstanceId) {
+        let mut have_run = self.have_run.lock();
+        if !have_run.contains(instance) {
+            have_run.push_back(instance.clone());
+        }
+        if have_run.len() > REMEMBERED {
+            have_run.pop_front();
         }
     }
 

@@ -21,11 +21,11 @@ use super::words::Trouble;
 use crate::model::{Failure, InstanceId, Stage};
 
 /// Between two attempts: it doubles from the first to the last.
-const PAUSES: [Duration; 2] = [Duration::from_millis(100), Duration::from_secs(5)];
+const PAUSES: [Duration; 2] = [Duration::from_millis(100), Duration::from_secs(2)];
 /// Attempts that the engine itself refuses; while it is away, there is no end to them.
 const ATTEMPTS: u32 = 6;
 /// Without any removal in this time nobody waits for more of them: while an engine answers, and while it does not.
-const STANDSTILL: [Duration; 2] = [Duration::from_secs(20), Duration::from_secs(3)];
+const STANDSTILL: [Duration; 2] = [Duration::from_secs(20), Duration::from_secs(5)];
 
 /// Removes in the background what was dropped. Cheap to clone.
 #[derive(Clone)]
