@@ -9,7 +9,7 @@ use tokio::task::{JoinError, JoinHandle};
 use tokio::time::{Instant, sleep_until, timeout};
 
 use super::core::Core;
-use super::stop::MARGIN;
+use super::stop::{INSISTED, MARGIN};
 use crate::model::{BackendName, Cause, Failure, InstanceId, Stage};
 
 /// For reports, beyond the time that the slowest instance may take.
@@ -69,7 +69,7 @@ pub(super) async fn run(
             () = &mut insist, if !insisted => {
                 insisted = true;
                 core.tokens.insist.cancel();
-                limit = limit.min(Instant::now() + MARGIN + SLACK);
+                limit = limit.min(Instant::now() + INSISTED + SLACK);
             }
             Ok(()) = population.changed() => {
                 let left = *population.borrow_and_update();

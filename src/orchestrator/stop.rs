@@ -14,6 +14,8 @@ use crate::model::{Cause, Failure, Stage};
 const CLOSE: Duration = Duration::from_millis(500);
 /// What a driver gets beyond the grace, to kill and to tidy up: engines remove dozens of containers one by one.
 pub(super) const MARGIN: Duration = Duration::from_secs(10);
+/// The same where somebody insists.
+pub(super) const INSISTED: Duration = Duration::from_secs(5);
 
 /// Returns when nothing of the instance is left, or with what may be.
 pub(super) async fn take_down(
@@ -49,9 +51,9 @@ pub(super) async fn take_down(
 /// Waits until what was dropped is gone.
 async fn settled(seat: &Seat) -> Result<(), Failure> {
     let driver = seat.core.drivers.driver(&seat.backend.mode)?;
-    timeout(MARGIN, driver.settle())
+    timeout(INSISTED, driver.settle())
         .await
-        .unwrap_or_else(|_| Err(still_there(MARGIN)))
+        .unwrap_or_else(|_| Err(still_there(INSISTED)))
 }
 
 fn still_there(after: Duration) -> Failure {
