@@ -12,6 +12,7 @@
 //! config, cli   what the user wrote, validated
 //! paths, telemetry  where things are kept, and the program's own log
 //! signals       how the program is told to end
+//! nearest       did you mean …?
 //! ```
 //!
 //! ```text
@@ -57,6 +58,7 @@ pub mod console;
 pub mod drivers;
 pub mod mcp;
 pub mod model;
+mod nearest;
 pub mod orchestrator;
 pub mod paths;
 pub mod signals;
