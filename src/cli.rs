@@ -57,6 +57,26 @@ pub enum Command {
         #[arg(long, value_name = "FILE", default_value = DEFAULT_FILE)]
         config: PathBuf,
     },
+    /// Let agents come in over MCP, without a screen
+    Serve(Serve),
+}
+
+/// What agents may use, and where they come in.
+#[derive(Debug, Args)]
+pub struct Serve {
+    #[command(flatten)]
+    pub target: Target,
+
+    /// The address to listen on
+    #[arg(long, value_name = "HOST")]
+    pub host: Option<String>,
+
+    /// The port to listen on
+    #[arg(long, value_name = "PORT")]
+    pub port: Option<u16>,
+
+    #[command(flatten)]
+    pub logging: Logging,
 }
 
 impl Cli {

@@ -4,7 +4,7 @@ use std::io::{Write, stderr, stdout};
 use std::process::ExitCode;
 
 use envdeck::cli::{Cli, Command};
-use envdeck::commands::{check, console, exit};
+use envdeck::commands::{check, console, exit, serve};
 use envdeck::drivers::Installed;
 use envdeck::paths::Paths;
 
@@ -33,6 +33,7 @@ fn run() -> anyhow::Result<u8> {
                 &mut stderr(),
             )?)
         }
+        Some(Command::Serve(options)) => serve::run(&options, &paths),
         None => console::run(&cli.console, &paths),
     }
 }

@@ -7,3 +7,4 @@ pub mod console;
 pub mod exit;
 mod host;
 mod progress;
+pub mod serve;

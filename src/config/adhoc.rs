@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use super::{Config, Origin, schema};
 use crate::model::{
-    Backend, HealthPolicy, Limits, LocalProcess, Mode, RestartPolicy, Scope, Transport,
+    Backend, GatewayOptions, HealthPolicy, Limits, LocalProcess, Mode, RestartPolicy, Scope,
+    Transport,
 };
 
 /// A single backend that runs `command` with `args`; it gets its name from what is run.
@@ -46,6 +47,7 @@ fn only(origin: Origin, name: &str, kind: &str, mode: Mode) -> Config {
         backends: vec![Arc::new(backend)],
         log_level: schema::LOG_LEVEL.to_owned(),
         limits: Limits::default(),
+        gateway: GatewayOptions::default(),
     }
 }
 

@@ -13,7 +13,7 @@ use serde_json::Value;
 use super::cursor::{Cursor, Fields};
 use super::problem::Report;
 use super::tree::Node;
-use super::{Config, Origin, backend, modes, remote, schema};
+use super::{Config, Origin, backend, gateway, modes, remote, schema};
 use crate::model::{Backend, Limits, RemoteApi, Secret};
 
 /// What the backends of a file share.
@@ -60,6 +60,7 @@ pub(super) fn config(root: &Node, file: &Path, report: &Report) -> Config {
         backends: backends(&root, &shared),
         log_level: log_level(&root),
         limits: limits(&root),
+        gateway: gateway::read(&root, &shared),
     }
 }
 

@@ -113,6 +113,17 @@ impl<'a> Cursor<'a> {
         }
     }
 
+    pub fn flag(&self) -> Option<bool> {
+        match &self.node.kind {
+            Kind::Bool(flag) => Some(*flag),
+            Kind::Text {
+                text,
+                interpolated: true,
+            } if text.trim().parse::<bool>().is_ok() => text.trim().parse().ok(),
+            _ => self.wrong("true or false"),
+        }
+    }
+
     pub fn integer(&self, range: RangeInclusive<u64>) -> Option<u64> {
         let number = match &self.node.kind {
             Kind::Number(number) => number.as_u64(),

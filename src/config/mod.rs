@@ -8,6 +8,7 @@ mod adhoc;
 mod backend;
 mod check;
 mod cursor;
+mod gateway;
 mod interpolate;
 mod load;
 mod modes;
@@ -28,7 +29,7 @@ pub use load::load;
 pub use problem::{Invalid, Place, Problem};
 pub use summary::backend_infos;
 
-use crate::model::{Backend, Limits};
+use crate::model::{Backend, GatewayOptions, Limits};
 
 /// Where a configuration came from.
 #[derive(Clone, Debug, PartialEq)]
@@ -48,4 +49,5 @@ pub struct Config {
     /// A `tracing` filter directive such as `info`.
     pub log_level: String,
     pub limits: Limits,
+    pub gateway: GatewayOptions,
 }

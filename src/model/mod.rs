@@ -5,6 +5,7 @@ mod command;
 mod event;
 mod failure;
 mod fleet;
+mod gateway;
 mod ids;
 mod phase;
 mod spec;
@@ -17,6 +18,7 @@ pub use fleet::{
     BackendInfo, DeathCard, Era, Fleet, Health, Instance, Probe, SHARED_SESSION, Sample,
     ServerInfo, Session,
 };
+pub use gateway::{GatewayInfo, GatewayOptions};
 pub use ids::{BackendName, CallId, InstanceId, ResultId, RunId, SessionId};
 pub use phase::Phase;
 pub use spec::{

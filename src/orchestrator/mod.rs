@@ -13,10 +13,12 @@ mod health;
 mod hub;
 mod instance;
 mod journal;
+mod lease;
 mod lifecycle;
 mod mailbox;
 mod news;
 mod notices;
+mod order;
 mod router;
 mod serve;
 mod session;
@@ -33,7 +35,7 @@ use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio_util::task::TaskTracker;
 
-pub use self::handle::{Busy, Handle, Reply};
+pub use self::handle::{Busy, Handle, OnProgress, Reply};
 pub use self::shutdown::Progress;
 
 use self::core::{Core, Tokens};
