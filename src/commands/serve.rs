@@ -31,7 +31,7 @@ pub fn run(options: &Serve, paths: &Paths) -> anyhow::Result<u8> {
         }
         Err(failure) => Progress::new().line(&format!("envdeck: {failure}")),
     }
-    let code = host.end();
+    let code = host.end(true);
     Ok(if listening.is_ok() {
         code
     } else {

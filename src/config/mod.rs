@@ -1,18 +1,20 @@
 //! The configuration: validated, immutable, what the program reads.
 //!
 //! A file becomes a tree (`load`, `walk`), variables are filled in (`tree`, `interpolate`), and each level
-//! is read into the model (`check`, `backend`, `modes`, `remote`) against what it may hold
+//! is read into the model (`check`, `backend`, `process`, `docker`, `remote`) against what it may hold
 //! (`schema`), collecting every problem with its place (`problem`).
 
 mod adhoc;
 mod backend;
 mod check;
 mod cursor;
+mod docker;
+mod files;
 mod gateway;
 mod interpolate;
 mod load;
-mod modes;
 mod problem;
+mod process;
 mod remote;
 mod schema;
 mod summary;
@@ -28,6 +30,7 @@ pub use interpolate::Environment;
 pub use load::load;
 pub use problem::{Invalid, Place, Problem};
 pub use summary::backend_infos;
+pub use units::duration;
 
 use crate::model::{Backend, GatewayOptions, Limits};
 

@@ -62,6 +62,10 @@ impl ModeName {
                 "docker_run_args",
                 "container_command",
                 "container_volumes",
+                "container_env",
+                "template_mount",
+                "resources",
+                "hardening",
             ],
             ModeName::RemoteHttpApi => &[
                 "remote_api_config_ref",
@@ -113,7 +117,8 @@ pub(super) const GATEWAY: &[&str] = &[
     "max_connections",
     "max_body",
 ];
-pub(super) const VOLUME: &[&str] = &["bind", "mode"];
+pub(super) const RESOURCES: &[&str] = &["cpus", "memory", "pids"];
+pub(super) const HARDENING: &[&str] = &["no_new_privileges", "drop_capabilities", "init"];
 pub(super) const API: &[&str] = &[
     "base_url",
     "create_instance_endpoint",
@@ -153,7 +158,6 @@ pub(super) const START_TIMEOUT: Duration = Duration::from_secs(60);
 pub(super) const CALL_TIMEOUT: Duration = Duration::from_secs(60);
 pub(super) const CALL_MAX_TIMEOUT: Duration = Duration::from_secs(30 * 60);
 pub(super) const STOP_GRACE: Duration = Duration::from_secs(5);
-pub(super) const COMMIT_DELAY: Duration = Duration::from_secs(5);
 pub(super) const API_TIMEOUT: Duration = Duration::from_secs(30);
 pub(super) const API_CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 pub(super) const CREATE_ENDPOINT: &str = "/instances";
@@ -165,6 +169,9 @@ pub(super) const DEADLINE: RangeInclusive<Duration> = Duration::from_millis(1)..
 pub(super) const PAUSE: RangeInclusive<Duration> = Duration::ZERO..=LONGEST;
 const LONGEST: Duration = Duration::from_secs(7 * 24 * 3600);
 
+/// Where the copy of a template is mounted.
+pub(super) const TEMPLATE_MOUNT: &str = "/data";
+
 pub(super) const PORTS: RangeInclusive<u64> = 1..=65_535;
 pub(super) const RESTARTS: RangeInclusive<u64> = 1..=1_000;
 pub(super) const PROBE_FAILURES: RangeInclusive<u64> = 0..=1_000;
@@ -172,87 +179,3 @@ pub(super) const PARALLEL_STARTS: RangeInclusive<u64> = 1..=1_024;
 pub(super) const GATEWAY_COUNT: RangeInclusive<u64> = 1..=1_000_000;
 pub(super) const MAX_BODY: RangeInclusive<u64> = 1 << 10..=4 << 30;
 pub(super) const MAX_MESSAGE: RangeInclusive<u64> = 1 << 10..=16 << 30;
-
-/// Options that `docker run` has in the Docker SDK for Python, which the contract's file follows,
-/// and the one that is the contract's own.
-pub(super) const DOCKER_OPTIONS: &[&str] = &[
-    "template_commit_delay_s",
-    "auto_remove",
-    "blkio_weight",
-    "blkio_weight_device",
-    "cap_add",
-    "cap_drop",
-    "cgroup_parent",
-    "cgroupns",
-    "cpu_count",
-    "cpu_percent",
-    "cpu_period",
-    "cpu_quota",
-    "cpu_rt_period",
-    "cpu_rt_runtime",
-    "cpu_shares",
-    "cpuset_cpus",
-    "cpuset_mems",
-    "device_cgroup_rules",
-    "device_read_bps",
-    "device_read_iops",
-    "device_requests",
-    "device_write_bps",
-    "device_write_iops",
-    "devices",
-    "dns",
-    "dns_opt",
-    "dns_search",
-    "domainname",
-    "entrypoint",
-    "environment",
-    "extra_hosts",
-    "group_add",
-    "healthcheck",
-    "hostname",
-    "init",
-    "init_path",
-    "ipc_mode",
-    "isolation",
-    "kernel_memory",
-    "labels",
-    "links",
-    "log_config",
-    "lxc_conf",
-    "mac_address",
-    "mem_limit",
-    "mem_reservation",
-    "mem_swappiness",
-    "memswap_limit",
-    "mounts",
-    "nano_cpus",
-    "network",
-    "network_disabled",
-    "network_mode",
-    "networking_config",
-    "oom_kill_disable",
-    "oom_score_adj",
-    "pid_mode",
-    "pids_limit",
-    "platform",
-    "privileged",
-    "publish_all_ports",
-    "read_only",
-    "remove",
-    "restart_policy",
-    "runtime",
-    "security_opt",
-    "shm_size",
-    "stop_signal",
-    "storage_opt",
-    "sysctls",
-    "tmpfs",
-    "ulimits",
-    "user",
-    "userns_mode",
-    "uts_mode",
-    "volume_driver",
-    "volumes",
-    "volumes_from",
-    "working_dir",
-];

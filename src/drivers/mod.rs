@@ -2,10 +2,12 @@
 
 pub mod docker;
 pub mod embedded;
+mod http_endpoint;
 pub mod process;
 mod shell;
 
 use std::future::Future;
+use std::path::Path;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,9 +15,13 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::watch;
 
-pub use self::shell::{Shell, WindowSize};
+pub use self::http_endpoint::{Contact, HttpEndpoint, Standing};
+pub use self::shell::Shell;
 
-use crate::model::{Backend, Cause, Exit, Failure, InstanceId, Mode, RunId, SessionId, Stage};
+pub use crate::model::WindowSize;
+use crate::model::{
+    Backend, Cause, Exit, Failure, InstanceId, Mode, RunId, SessionId, Stage, Traffic,
+};
 use crate::stores::logs::LogWriter;
 
 /// A boxed future, so that `dyn Driver` and `dyn Running` are possible.
@@ -100,6 +106,12 @@ pub trait Running: Send {
     /// Its resource use now; `None` where nothing can be measured.
     fn usage(&mut self) -> Task<'_, Option<Usage>>;
 
+    /// Brings its log up to date: called before the last lines become the evidence of a failure. Short, and
+    /// does what it can.
+    fn flush_log(&mut self) -> Task<'_, ()> {
+        Box::pin(async { Ok(()) })
+    }
+
     /// All that its world tells of it, as JSON text without secret values; `None` where there is nothing more
     /// than the facts.
     fn inspect(&self) -> Task<'static, Option<String>> {
@@ -129,6 +141,10 @@ pub struct Usage {
     pub memory: u64,
     pub memory_limit: Option<u64>,
     pub processes: u32,
+    /// Of its network interfaces; `None` where it has none of its own.
+    pub network: Option<Traffic>,
+    /// Of block devices; `None` where that is not counted.
+    pub disk: Option<Traffic>,
 }
 
 /// Where an instance speaks MCP.
@@ -138,6 +154,8 @@ pub enum Endpoint {
         read: Box<dyn AsyncRead + Send + Unpin>,
         write: Box<dyn AsyncWrite + Send + Unpin>,
     },
+    /// Streamable HTTP, or what came before it.
+    Http(HttpEndpoint),
 }
 
 /// The driver for a mode, or why there is none.
@@ -149,30 +167,35 @@ pub trait Drivers: Send + Sync {
 pub struct Installed {
     embedded: Arc<embedded::Embedded>,
     process: Arc<process::Processes>,
+    docker: Arc<docker::Containers>,
 }
 
 impl Installed {
-    pub fn new() -> Self {
+    /// `directory` belongs to this run alone; copies of templates go below it.
+    pub fn new(directory: &Path) -> Self {
+        let engine = docker::Engine::of_user();
         Self {
             embedded: Arc::default(),
             process: Arc::default(),
+            docker: Arc::new(docker::Containers::new(engine, directory.join("copies"))),
         }
     }
 
     /// Every driver, for what is done once for all: clearing up after killed runs.
     pub fn all(&self) -> Vec<Arc<dyn Driver>> {
-        vec![self.embedded.clone(), self.process.clone()]
+        vec![
+            self.embedded.clone(),
+            self.process.clone(),
+            self.docker.clone(),
+        ]
     }
 
     /// Whether this build has a driver for `mode`.
     pub fn available(mode: &Mode) -> bool {
-        matches!(mode, Mode::Embedded | Mode::LocalProcess(_))
-    }
-}
-
-impl Default for Installed {
-    fn default() -> Self {
-        Self::new()
+        matches!(
+            mode,
+            Mode::Embedded | Mode::LocalProcess(_) | Mode::LocalDocker(_)
+        )
     }
 }
 
@@ -181,7 +204,8 @@ impl Drivers for Installed {
         match mode {
             Mode::Embedded => Ok(self.embedded.clone()),
             Mode::LocalProcess(_) => Ok(self.process.clone()),
-            Mode::LocalDocker(_) | Mode::RemoteHttpApi(_) => Err(Failure::new(
+            Mode::LocalDocker(_) => Ok(self.docker.clone()),
+            Mode::RemoteHttpApi(_) => Err(Failure::new(
                 Stage::Check,
                 Cause::NotBuilt { mode: mode.name() },
             )

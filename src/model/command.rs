@@ -26,6 +26,13 @@ impl Ask {
     }
 }
 
+/// Columns and rows of a terminal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WindowSize {
+    pub columns: u16,
+    pub rows: u16,
+}
+
 #[derive(Clone, Debug, PartialEq)]
 pub enum Command {
     OpenSession {
@@ -46,6 +53,13 @@ pub enum Command {
     Extend(CallId, Duration),
     /// Asks the server for its tools again.
     ListTools(InstanceId),
+    /// Opens an interactive shell inside it, on a terminal of this size.
+    OpenShell {
+        instance: InstanceId,
+        size: WindowSize,
+    },
+    /// Asks its world for all that is known of it.
+    Inspect(InstanceId),
     /// Resource use of this instance is on screen (or no longer): sample it often (or rarely).
     Watch(Option<InstanceId>),
     /// Agents can come in, or no longer, or there are more or fewer of them.

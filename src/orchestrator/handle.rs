@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
+use crate::drivers::Shell;
 use crate::model::{
     Ask, CallId, Caller, Command, Event, Failure, Fleet, InstanceId, Notice, Outcome, Progress,
     SessionId, ToolCall, ToolSpec,
@@ -18,7 +19,7 @@ use crate::stores::results::ResultStore;
 pub struct Busy;
 
 /// The answer to a command, for those who wait for it.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub enum Reply {
     /// Accepted; what comes of it shows in the fleet.
     Accepted,
@@ -30,6 +31,10 @@ pub enum Reply {
     Called(CallId, Outcome),
     /// What the server offers now.
     Listed(Arc<[Arc<ToolSpec>]>),
+    /// Dropping it ends it.
+    Shell(Shell),
+    /// JSON text; `None` where nothing is known beyond the facts.
+    Inspected(Option<String>),
 }
 
 /// Hears of the progress of a call; never blocks.

@@ -59,13 +59,15 @@ fn unknown(core: &Core, backend: &str) -> Failure {
 /// The backend with other data to begin with.
 fn seeded(backend: &Backend, template: &Path) -> Result<Backend, Failure> {
     let mut backend = backend.clone();
-    match &mut backend.mode {
-        Mode::LocalDocker(docker) => docker.template_data_path_host = Some(template.to_owned()),
-        Mode::Embedded | Mode::LocalProcess(_) | Mode::RemoteHttpApi(_) => {
-            let (name, mode) = (&backend.name, backend.mode.name());
-            let text = format!("`{name}` takes no template: its mode is {mode}");
-            return Err(Failure::other(Stage::Config, text));
-        }
-    }
+    let configured = match &mut backend.mode {
+        Mode::LocalDocker(docker) => docker.template.as_mut(),
+        Mode::Embedded | Mode::LocalProcess(_) | Mode::RemoteHttpApi(_) => None,
+    };
+    let Some(configured) = configured else {
+        let text = format!("`{}` has no template that could be replaced", backend.name);
+        return Err(Failure::other(Stage::Config, text)
+            .hint("set template_data_path_host in its configuration"));
+    };
+    template.clone_into(&mut configured.source);
     Ok(backend)
 }

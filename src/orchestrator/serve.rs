@@ -64,12 +64,8 @@ impl Instance {
                     self.running = Some(running);
                     return Input::Asked(wish);
                 }
-                Turn::Letter(Letter::Call(call, asker)) => {
-                    self.flight.launch(&self.seat, &client, call, asker);
-                }
-                Turn::Letter(Letter::ListTools(asker)) => {
-                    let timeout = self.seat.backend.call_timeout;
-                    self.flight.list_tools(&client, timeout, Some(asker));
+                Turn::Letter(Letter::Errand(errand, asker)) => {
+                    self.run_errand(errand, asker, &client, running.as_ref());
                 }
                 Turn::Landed(landed) => self.take_landed(&client, landed).await,
                 Turn::Pulse(Pulse::SampleDue) => self.sample(running.as_mut()).await,
@@ -137,7 +133,7 @@ impl Instance {
             .await;
     }
 
-    async fn describe(&mut self, facts: Facts) {
+    pub(super) async fn describe(&mut self, facts: Facts) {
         self.facts = facts.into();
         self.seat
             .report(Happening::Described {
@@ -165,6 +161,8 @@ impl Instance {
             memory: usage.memory,
             memory_limit: usage.memory_limit,
             processes: usage.processes,
+            network: usage.network,
+            disk: usage.disk,
         };
         self.seat
             .report(Happening::Sampled {

@@ -10,8 +10,7 @@ use ratatui::style::Style;
 use super::{Cx, Pane, PaneKind};
 use crate::console::action::Action;
 use crate::console::effect::Intent;
-use crate::console::modals::death_card::DeathCardPage;
-use crate::console::modals::inspect::Inspect;
+use crate::console::panes::instances::commands::evidence;
 use crate::console::theme::Role;
 use crate::console::widgets::hint;
 use crate::console::widgets::phase::{glyph, role};
@@ -222,15 +221,8 @@ impl Pane for HealthPane {
     }
 
     fn on_action(&mut self, action: Action, cx: &Cx) -> Option<Vec<Intent>> {
-        let instance = cx.instance()?;
-        let inspect = || Intent::Open(Box::new(Inspect::new(instance)));
         match action {
-            Action::Open => {
-                let card = DeathCardPage::new(instance);
-                let card = card.map(|page| Intent::Open(Box::new(page)));
-                Some(vec![card.unwrap_or_else(inspect)])
-            }
-            Action::Inspect => Some(vec![inspect()]),
+            Action::Open => Some(evidence(cx.instance()?)),
             _ => None,
         }
     }

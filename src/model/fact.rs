@@ -1,0 +1,29 @@
+//! Names of facts that somebody looks for: those that tell how an instance is now, not what it is, which the Health
+//! pane shows, too, and those that clients of the gateway are told.
+
+/// What its world says of its state: `running`, `paused`, `exited with status 1`, …
+pub const CONDITION: &str = "condition";
+/// The verdict of a check that its world does by itself, and why if it is bad.
+pub const HEALTHCHECK: &str = "healthcheck";
+/// That processes in it were killed for want of memory.
+pub const OUT_OF_MEMORY: &str = "out of memory";
+/// That its world cannot be reached, and since when.
+pub const ENGINE: &str = "engine";
+
+/// The id that the engine gave a container.
+pub const CONTAINER: &str = "container";
+/// Its name.
+pub const NAME: &str = "name";
+/// The port of this host where a container or a process speaks MCP over HTTP.
+pub const PORT: &str = "port";
+/// The whole URL where it does, fit for a client on this host.
+pub const ENDPOINT: &str = "endpoint";
+/// The image that was made of a template.
+pub const COMMITTED_IMAGE: &str = "committed image";
+/// What a remote API calls it.
+pub const REMOTE_ID: &str = "remote id";
+
+/// Whether it tells of the present.
+pub fn is_live(name: &str) -> bool {
+    [CONDITION, HEALTHCHECK, OUT_OF_MEMORY, ENGINE].contains(&name)
+}
