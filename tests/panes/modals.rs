@@ -8,10 +8,7 @@ use envdeck::model::{Ask, BackendInfo, Caller, Command, Fleet, Scope};
 use crate::common::*;
 
 fn opens(asks: &[(&str, usize)]) -> Vec<Command> {
-    let ask = |(name, count): &(&str, usize)| Ask {
-        backend: (*name).into(),
-        count: *count,
-    };
+    let ask = |(name, count): &(&str, usize)| Ask::new(*name, *count);
     vec![Command::OpenSession {
         caller: Caller::Operator,
         asks: asks.iter().map(ask).collect(),

@@ -9,10 +9,7 @@ use crate::common::*;
 fn opened(backend: &str, count: usize) -> Vec<Command> {
     vec![Command::OpenSession {
         caller: Caller::Operator,
-        asks: vec![Ask {
-            backend: backend.into(),
-            count,
-        }],
+        asks: vec![Ask::new(backend, count)],
     }]
 }
 

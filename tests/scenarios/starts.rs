@@ -45,7 +45,7 @@ async fn a_failed_instance_does_not_take_down_the_others_and_one_can_be_stopped_
         .find(|one| &*one.backend.name == "slow")
         .unwrap();
     deck.request(Command::Stop(slow.id.clone())).await.unwrap();
-    let Ok(Reply::Opened(session)) = opening.await.unwrap() else {
+    let Ok(Reply::Opened(session, _)) = opening.await.unwrap() else {
         panic!("not opened")
     };
     let fleet = deck.fleet();
@@ -102,7 +102,7 @@ async fn no_more_than_the_limit_start_at_once_and_waiting_costs_no_start_time() 
         Phase::Pending => instance.step_deadline.is_none(),
         phase => phase == Phase::Starting,
     }));
-    let Ok(Reply::Opened(session)) = opening.await.unwrap() else {
+    let Ok(Reply::Opened(session, _)) = opening.await.unwrap() else {
         panic!("not opened")
     };
     assert_eq!(count(&deck.fleet(), &session, Phase::Ready), 8);
