@@ -150,6 +150,8 @@ fn frames_over_a_large_fleet() {
                 memory: 1 << 20,
                 memory_limit: None,
                 processes: 1,
+                network: None,
+                disk: None,
             };
             fleet.apply(&Event {
                 at: jiff::Timestamp::UNIX_EPOCH,

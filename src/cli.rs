@@ -1,8 +1,12 @@
 //! Command-line definitions.
 
+mod target;
+
 use std::path::{Path, PathBuf};
 
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
+
+pub use target::{Source, Target};
 
 /// The configuration file that `check` reads by default.
 pub const DEFAULT_FILE: &str = "mcp_agent_config.yaml";
@@ -22,25 +26,27 @@ pub struct Cli {
 /// What the console runs, and how it looks.
 #[derive(Debug, Args)]
 pub struct Console {
-    /// The backends to offer, a YAML file
-    #[arg(long, value_name = "FILE", conflicts_with = "server")]
-    pub config: Option<PathBuf>,
+    #[command(flatten)]
+    pub target: Target,
 
     /// A theme by name: dark, light, high-contrast, mono, or one of your own
     #[arg(long, value_name = "NAME")]
     pub theme: Option<String>,
 
-    /// What goes to the log file: `info`, `debug`, or a filter such as `envdeck=trace,warn`
-    #[arg(long, value_name = "FILTER", env = "ENVDECK_LOG")]
-    pub log: Option<String>,
+    #[command(flatten)]
+    pub logging: Logging,
 
     /// Leave the mouse to the terminal
     #[arg(long)]
     pub no_mouse: bool,
+}
 
-    /// An MCP server to run, with its arguments, that speaks on stdin and stdout
-    #[arg(last = true, value_name = "COMMAND")]
-    pub server: Vec<String>,
+/// What is written of a run.
+#[derive(Debug, Args)]
+pub struct Logging {
+    /// What goes to the log file: `info`, `debug`, or a filter such as `envdeck=trace,warn`
+    #[arg(long, value_name = "FILTER", env = "ENVDECK_LOG")]
+    pub log: Option<String>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -51,27 +57,6 @@ pub enum Command {
         #[arg(long, value_name = "FILE", default_value = DEFAULT_FILE)]
         config: PathBuf,
     },
-}
-
-/// Where the configuration comes from.
-#[derive(Debug, PartialEq, Eq)]
-pub enum Source<'a> {
-    File(&'a Path),
-    Command {
-        command: &'a str,
-        args: &'a [String],
-    },
-    Demo,
-}
-
-impl Console {
-    pub fn source(&self) -> Source<'_> {
-        match (&self.config, self.server.split_first()) {
-            (Some(file), _) => Source::File(file),
-            (None, Some((command, args))) => Source::Command { command, args },
-            (None, None) => Source::Demo,
-        }
-    }
 }
 
 impl Cli {
@@ -138,6 +123,7 @@ mod tests {
             parse("envdeck --no-mouse --theme mono")
                 .unwrap()
                 .console
+                .target
                 .source(),
             Source::Demo
         );
@@ -149,7 +135,7 @@ mod tests {
         assert!(cli.command.is_none());
         let args = ["--config", "x", "--", "y"].map(str::to_owned);
         assert_eq!(
-            cli.console.source(),
+            cli.console.target.source(),
             Source::Command {
                 command: "check",
                 args: &args

@@ -11,6 +11,8 @@
 //! commands      what the shell runs: the console, check                    (may print)
 //! config, cli   what the user wrote, validated
 //! paths, telemetry  where things are kept, and the program's own log
+//! signals       how the program is told to end
+//! nearest       did you mean …?
 //! ```
 //!
 //! ```text
@@ -56,7 +58,9 @@ pub mod console;
 pub mod drivers;
 pub mod mcp;
 pub mod model;
+mod nearest;
 pub mod orchestrator;
 pub mod paths;
+pub mod signals;
 pub mod stores;
 pub mod telemetry;

@@ -37,19 +37,21 @@ pub fn start(log: &Path, filter: &str, events: LogWriter) -> io::Result<WorkerGu
         .with_ansi(false)
         .without_time()
         .with_writer(move || EventsPane(events.clone()))
-        .with_filter(EnvFilter::new("warn,rmcp=error"));
+        .with_filter(EnvFilter::new("warn,rmcp=error,bollard=error"));
     tracing_subscriber::registry().with(file).with(pane).init();
     Ok(guard)
 }
 
 /// What is wrong with a `filter` for [`start`], if anything is.
-pub fn problem(filter: &str) -> Option<String> {
-    parse(filter).err().map(|error| error.to_string())
+pub fn problem(filter: Option<&str>) -> Option<String> {
+    let filter = filter?;
+    let problem = parse(filter).err()?;
+    Some(format!("envdeck: the log filter `{filter}`: {problem}"))
 }
 
-/// rmcp's own messages can quote whole payloads, so only its errors are let through.
+/// The messages of rmcp and bollard can quote whole payloads, secrets too, so only their errors are let through.
 fn parse(filter: &str) -> Result<EnvFilter, ParseError> {
-    EnvFilter::try_new(format!("{filter},rmcp=error"))
+    EnvFilter::try_new(format!("{filter},rmcp=error,bollard=error"))
 }
 
 /// One formatted message becomes one line of the Events pane.
@@ -74,8 +76,11 @@ mod tests {
     #[test]
     fn a_filter_that_means_nothing_is_a_problem_before_anything_starts() {
         for good in ["debug", "", "envdeck=trace,warn"] {
-            assert_eq!(problem(good), None, "{good}");
+            assert_eq!(problem(Some(good)), None, "{good}");
         }
-        assert!(problem("envdeck=loud").is_some_and(|problem| problem.contains("expected one of")));
+        assert!(
+            problem(Some("envdeck=loud"))
+                .is_some_and(|problem| problem.contains("expected one of"))
+        );
     }
 }

@@ -4,7 +4,6 @@
 
 #![allow(clippy::unwrap_used)] // tests may
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -12,8 +11,8 @@ use std::time::{Duration, Instant};
 use envdeck::commands::check;
 use envdeck::config::{self, Config, Invalid, Origin};
 use envdeck::model::{
-    Backend, HealthPolicy, Limits, LocalDocker, LocalProcess, Mode, RemoteApi, RemoteAuth,
-    RestartPolicy, Scope, Transport,
+    Backend, ContainerOptions, HealthPolicy, Limits, LocalDocker, LocalProcess, Mode, Mount,
+    MountSource, RemoteApi, RemoteAuth, RestartPolicy, Scope, TemplateWay, Transport,
 };
 use proptest::prelude::*;
 use serde_json::json;
@@ -80,6 +79,14 @@ fn docker(backend: &Backend) -> &LocalDocker {
         panic!("{:?}", backend.mode)
     };
     docker
+}
+
+/// The path on the host or the name of the volume.
+fn source(mount: &Mount) -> String {
+    match &mount.source {
+        MountSource::Host(host) => host.path.clone(),
+        MountSource::Volume(volume) => volume.name.clone().unwrap_or_default(),
+    }
 }
 
 fn process(backend: &Backend) -> &LocalProcess {
@@ -149,24 +156,27 @@ fn every_key_of_the_contract_reaches_the_model() {
     let spec = docker(files);
     assert_eq!(spec.image, "mcp/filesystem");
     assert_eq!(spec.container_port, None);
-    assert_eq!(spec.template_data_path_host, Some(base.join("data/seed")));
-    assert_eq!(spec.run_args, ["--cap-drop", "ALL"]);
+    let template = spec.template.as_ref().unwrap();
+    assert_eq!(template.source, base.join("data/seed"));
+    assert_eq!(
+        (&*template.target, template.way),
+        ("/data", TemplateWay::Copy)
+    );
     assert_eq!(spec.command, Some(vec!["/data".to_owned()]));
-    let mount = |bind: &str, mode: &str| (bind.to_owned(), mode.to_owned());
-    let relative = base.join("./data").to_str().unwrap().to_owned();
-    let volumes = BTreeMap::from([
-        (relative, mount("/extra", "ro")),
-        ("/var/lib/shared".to_owned(), mount("/shared", "rw")),
-        ("named".to_owned(), mount("/named", "rw")),
-    ]);
-    assert_eq!(spec.volumes, volumes);
-    assert_eq!(spec.environment["API_KEY"].expose(), "hunter2-docker");
-    assert_eq!(spec.commit_delay, Duration::from_millis(7_500));
-    let options = BTreeMap::from([
-        ("network".into(), json!("agents")),
-        ("mem_limit".into(), json!("512m")),
-    ]);
-    assert_eq!(*spec.global_options, options);
+    let mount = |mount: &Mount| (source(mount), mount.target.clone(), mount.read_only);
+    let relative = base.join("data").to_str().unwrap().to_owned();
+    let volumes = [
+        (relative, "/extra".to_owned(), true),
+        ("/var/lib/shared".to_owned(), "/shared".to_owned(), false),
+        ("named".to_owned(), "/named".to_owned(), false),
+    ];
+    let mounts: Vec<_> = spec.options.storage.mounts.iter().map(mount).collect();
+    assert_eq!(mounts, volumes);
+    assert_eq!(
+        spec.options.environment["API_KEY"].expose(),
+        "hunter2-docker"
+    );
+    assert_eq!(spec.commit_delay, Some(Duration::from_millis(7_500)));
     let check = files.startup_check.as_ref().unwrap();
     assert_eq!(check.tool, "list_directory");
     assert_eq!(
@@ -179,9 +189,10 @@ fn every_key_of_the_contract_reaches_the_model() {
         (duck.transport, spec.container_port),
         (Transport::Http, Some(8000))
     );
+    let template = spec.template.as_ref().unwrap();
     assert_eq!(
-        spec.container_template_data_path.as_deref(),
-        Some("/data/base.duckdb")
+        (&*template.target, template.way),
+        ("/data/base.duckdb", TemplateWay::Image)
     );
     assert_eq!(duck.startup_check.as_ref().unwrap().arguments, json!({}));
 
@@ -307,7 +318,8 @@ fn what_is_left_out_has_its_documented_default() {
         [60, 60, 1_800, 5]
     );
     assert_eq!(two.transport, Transport::Http);
-    assert_eq!(docker(two).commit_delay.as_secs(), 5);
+    assert_eq!(docker(two).commit_delay, None);
+    assert_eq!(docker(two).options, ContainerOptions::default());
     let api = remote(three);
     assert_eq!(api.create_instance_endpoint, "/instances");
     assert_eq!(

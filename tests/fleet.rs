@@ -108,6 +108,8 @@ fn sample() -> Sample {
         memory: 2,
         memory_limit: None,
         processes: 1,
+        network: None,
+        disk: None,
     }
 }
 

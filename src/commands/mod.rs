@@ -5,3 +5,5 @@
 pub mod check;
 pub mod console;
 pub mod exit;
+mod host;
+mod progress;

@@ -9,7 +9,7 @@ use strum::{IntoEnumIterator, VariantNames};
 use super::check::Shared;
 use super::cursor::{Cursor, Fields};
 use super::schema::{self, ModeName};
-use super::{modes, remote};
+use super::{docker, process, remote};
 use crate::model::{Backend, HealthPolicy, Mode, RestartPolicy, StartupCheck, Transport};
 
 pub(super) fn read(at: &Cursor, shared: &Shared) -> Backend {
@@ -49,9 +49,9 @@ pub(super) fn read(at: &Cursor, shared: &Shared) -> Backend {
         call_max_timeout: call_max_timeout(&fields, call_timeout),
         stop_grace: pause(&fields, "stop_grace", schema::STOP_GRACE),
         mode: match mode {
-            Some(ModeName::LocalProcess) => Mode::LocalProcess(modes::process(&fields, shared)),
+            Some(ModeName::LocalProcess) => Mode::LocalProcess(process::read(&fields, shared)),
             Some(ModeName::LocalDocker) => {
-                Mode::LocalDocker(Box::new(modes::docker(&fields, shared, transport)))
+                Mode::LocalDocker(Box::new(docker::read(&fields, shared, transport)))
             }
             Some(ModeName::RemoteHttpApi) => {
                 Mode::RemoteHttpApi(Box::new(remote::backend(&fields, shared)))

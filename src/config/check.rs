@@ -8,28 +8,20 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde_json::Value;
-
 use super::cursor::{Cursor, Fields};
 use super::problem::Report;
 use super::tree::Node;
-use super::{Config, Origin, backend, modes, remote, schema};
-use crate::model::{Backend, Limits, RemoteApi, Secret};
+use super::{Config, Origin, backend, docker, remote, schema};
+use crate::model::{Backend, Limits, RemoteApi};
 
 /// What the backends of a file share.
 pub(super) struct Shared {
     /// The directory of the file.
     pub base: PathBuf,
-    pub docker: DockerOptions,
+    /// `global_docker_options`.
+    pub docker: docker::Draft,
     pub apis: BTreeMap<String, Arc<RemoteApi>>,
     pub api_timeouts: ApiTimeouts,
-}
-
-/// `global_docker_options`.
-pub(super) struct DockerOptions {
-    pub environment: Arc<BTreeMap<String, Secret>>,
-    pub commit_delay: Duration,
-    pub rest: Arc<BTreeMap<String, Value>>,
 }
 
 /// `global_remote_api_defaults`.
@@ -51,7 +43,7 @@ pub(super) fn config(root: &Node, file: &Path, report: &Report) -> Config {
     let api_timeouts = api_timeouts(&root);
     let shared = Shared {
         base: directory_of(file),
-        docker: docker_options(&root),
+        docker: docker::globals(&root),
         apis: remote_apis(&root, api_timeouts),
         api_timeouts,
     };
@@ -150,31 +142,4 @@ fn remote_apis(root: &Fields, timeouts: ApiTimeouts) -> BTreeMap<String, Arc<Rem
         .unwrap_or_default();
     let read = |(name, at): (&str, Cursor)| (name.to_owned(), Arc::new(remote::api(&at, timeouts)));
     entries.into_iter().map(read).collect()
-}
-
-fn docker_options(root: &Fields) -> DockerOptions {
-    let mut options = DockerOptions {
-        environment: Arc::default(),
-        commit_delay: schema::COMMIT_DELAY,
-        rest: Arc::default(),
-    };
-    let Some(at) = root.get("global_docker_options") else {
-        return options;
-    };
-    let fields = at.fields(schema::DOCKER_OPTIONS);
-    if let Some(delay) = fields.get("template_commit_delay_s") {
-        options.commit_delay = delay
-            .duration(schema::PAUSE)
-            .unwrap_or(schema::COMMIT_DELAY);
-    }
-    if let Some(at) = fields.get("environment") {
-        options.environment = Arc::new(modes::docker_environment(&at));
-    }
-    let own = ["template_commit_delay_s", "environment"];
-    let rest = schema::DOCKER_OPTIONS
-        .iter()
-        .filter(|key| !own.contains(key));
-    let value = |key: &&str| Some(((*key).to_owned(), fields.get(key)?.node.to_json()));
-    options.rest = Arc::new(rest.filter_map(value).collect());
-    options
 }

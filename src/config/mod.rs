@@ -1,17 +1,19 @@
 //! The configuration: validated, immutable, what the program reads.
 //!
 //! A file becomes a tree (`load`, `walk`), variables are filled in (`tree`, `interpolate`), and each level
-//! is read into the model (`check`, `backend`, `modes`, `remote`) against what it may hold
+//! is read into the model (`check`, `backend`, `process`, `docker`, `remote`) against what it may hold
 //! (`schema`), collecting every problem with its place (`problem`).
 
 mod adhoc;
 mod backend;
 mod check;
 mod cursor;
+mod docker;
+mod files;
 mod interpolate;
 mod load;
-mod modes;
 mod problem;
+mod process;
 mod remote;
 mod schema;
 mod summary;

@@ -61,6 +61,7 @@ impl ModeName {
                 "docker_run_args",
                 "container_command",
                 "container_volumes",
+                "container_env",
             ],
             ModeName::RemoteHttpApi => &[
                 "remote_api_config_ref",
@@ -134,7 +135,6 @@ pub(super) const START_TIMEOUT: Duration = Duration::from_secs(60);
 pub(super) const CALL_TIMEOUT: Duration = Duration::from_secs(60);
 pub(super) const CALL_MAX_TIMEOUT: Duration = Duration::from_secs(30 * 60);
 pub(super) const STOP_GRACE: Duration = Duration::from_secs(5);
-pub(super) const COMMIT_DELAY: Duration = Duration::from_secs(5);
 pub(super) const API_TIMEOUT: Duration = Duration::from_secs(30);
 pub(super) const API_CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 pub(super) const CREATE_ENDPOINT: &str = "/instances";
@@ -145,6 +145,9 @@ pub(super) const DEADLINE: RangeInclusive<Duration> = Duration::from_millis(1)..
 /// A pause, which may be none.
 pub(super) const PAUSE: RangeInclusive<Duration> = Duration::ZERO..=LONGEST;
 const LONGEST: Duration = Duration::from_secs(7 * 24 * 3600);
+
+/// Where the copy of a template is mounted.
+pub(super) const TEMPLATE_MOUNT: &str = "/data";
 
 pub(super) const PORTS: RangeInclusive<u64> = 1..=65_535;
 pub(super) const RESTARTS: RangeInclusive<u64> = 1..=1_000;

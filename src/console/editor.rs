@@ -19,7 +19,7 @@ const SIGNAL_DELAY: Duration = Duration::from_millis(50);
 pub async fn edit(
     text: &str,
     suffix: &'static str,
-    signals: &mut Signals,
+    signals: &mut Signals<'_>,
 ) -> Option<Result<String, String>> {
     let opened = open_editor(text, suffix);
     let (editor, file, mut child) = match opened {
@@ -62,7 +62,7 @@ fn open_editor(text: &str, suffix: &'static str) -> Result<(String, NamedTempFil
 /// Waits for the editor. It shares our process group, so the signals of its keys reach us, too: its
 /// Ctrl-C is not for us, and with its Ctrl-Z we stop as well, or the shell would not get its turn.
 /// `None` if we are told to end: the editor then was told first, so that it can tidy the terminal.
-async fn attend(child: &mut Child, signals: &mut Signals) -> Option<io::Result<ExitStatus>> {
+async fn attend(child: &mut Child, signals: &mut Signals<'_>) -> Option<io::Result<ExitStatus>> {
     loop {
         tokio::select! {
             biased;
@@ -78,7 +78,7 @@ async fn attend(child: &mut Child, signals: &mut Signals) -> Option<io::Result<E
             },
             status = child.wait() => {
                 // A Ctrl-C that ended the editor was for the editor; ours may still be on its way.
-                let _ = tokio::time::timeout(SIGNAL_DELAY, signals.interrupt.recv()).await;
+                let _ = tokio::time::timeout(SIGNAL_DELAY, signals.ends.interrupted()).await;
                 return Some(status);
             }
         }

@@ -9,6 +9,7 @@ use strum::IntoEnumIterator;
 
 use super::action::Action;
 use super::panes::PaneKind;
+use crate::nearest::nearest;
 
 /// Where a binding holds. Panes and dialogs fall back to the global ones.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -331,7 +332,7 @@ impl Keymap {
         for (context_name, keys) in overrides {
             let Some(context) = Context::all().find(|c| c.to_string() == *context_name) else {
                 let known: Vec<_> = Context::all().map(|c| c.to_string()).collect();
-                let hint = nearest(context_name, known.iter().map(String::as_str));
+                let hint = did_you_mean(context_name, known.iter().map(String::as_str));
                 problems.push(format!("keys.{context_name}: no such context{hint}"));
                 continue;
             };
@@ -359,7 +360,7 @@ impl Keymap {
         let known = Action::from_str(action).map_err(|_| {
             format!(
                 "no action {action}{}",
-                nearest(action, Action::iter().map(Action::name))
+                did_you_mean(action, Action::iter().map(Action::name))
             )
         })?;
         bindings.insert(0, (chord, known));
@@ -459,12 +460,9 @@ fn rows<'a>(bindings: impl Iterator<Item = &'a (Chord, Action)>) -> Vec<(Action,
     rows
 }
 
-fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> String {
-    known
-        .max_by(|a, b| strsim::jaro_winkler(a, name).total_cmp(&strsim::jaro_winkler(b, name)))
-        .filter(|best| strsim::jaro_winkler(best, name) > 0.7)
-        .map(|best| format!("; did you mean {best}?"))
-        .unwrap_or_default()
+/// What to add to the line about a name that does not exist.
+fn did_you_mean<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> String {
+    nearest(name, known).map_or_else(String::new, |best| format!("; did you mean {best}?"))
 }
 
 #[cfg(test)]

@@ -22,6 +22,7 @@ use super::terminal::Terminal;
 use super::theme::{ColorDepth, Theme};
 use crate::model::{Command, Failure, InstanceId, Notice};
 use crate::orchestrator::{Handle, Reply};
+use crate::signals::Ends;
 
 /// Where themes of the user's own are, and how many colours there are.
 pub struct Looks {
@@ -35,8 +36,9 @@ pub async fn run(
     handle: Handle,
     mut terminal: Terminal,
     looks: Looks,
+    ends: &mut Ends,
 ) -> io::Result<()> {
-    let signals = Signals::new()?;
+    let signals = Signals::new(ends)?;
     let resizes = signal(SignalKind::window_change())?;
     // Changes of the size are heard from here on; what it became since the start is seen now.
     let (width, height) = Terminal::size()?;
@@ -115,11 +117,11 @@ pub async fn run(
 }
 
 /// What the loop has in its hands.
-struct Desk {
+struct Desk<'a> {
     model: Model,
     terminal: Terminal,
     input: Input,
-    signals: Signals,
+    signals: Signals<'a>,
     resizes: Signal,
     /// The shell that was asked for.
     opening: Option<Opening>,
@@ -133,7 +135,7 @@ struct Opening {
     answer: AbortOnDropHandle<Result<Reply, Failure>>,
 }
 
-impl Desk {
+impl Desk<'_> {
     fn draw(&mut self) -> io::Result<()> {
         let effects = self.model.sync();
         self.terminal.draw(|buf| self.model.draw(buf))?;

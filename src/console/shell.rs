@@ -48,7 +48,7 @@ pub async fn visit(
     name: &str,
     ahead: Vec<u8>,
     terminal: &mut Terminal,
-    signals: &mut Signals,
+    signals: &mut Signals<'_>,
     resizes: &mut Signal,
 ) -> io::Result<Left> {
     terminal.lend()?;
@@ -90,7 +90,7 @@ impl Visit {
         mut read: impl tokio::io::AsyncRead + Unpin,
         mut ended: impl Future<Output = Result<Exit, Failure>> + Unpin,
         terminal: &mut Terminal,
-        signals: &mut Signals,
+        signals: &mut Signals<'_>,
         resizes: &mut Signal,
     ) -> io::Result<Left> {
         let mut keys = RawInput::new()?;

@@ -5,6 +5,8 @@ use std::io;
 use nix::sys::signal::Signal as Kind;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
+use crate::signals::Ends;
+
 /// What a signal asks for.
 pub enum Stop {
     End,
@@ -13,29 +15,25 @@ pub enum Stop {
     Suspend,
 }
 
-pub struct Signals {
-    terminate: Signal,
-    hangup: Signal,
-    pub interrupt: Signal,
+pub struct Signals<'a> {
+    /// Heard since before the console opened: a request that came meanwhile counts.
+    pub ends: &'a mut Ends,
     suspend: Signal,
 }
 
-impl Signals {
-    pub fn new() -> io::Result<Self> {
-        Ok(Self {
-            terminate: signal(SignalKind::terminate())?,
-            hangup: signal(SignalKind::hangup())?,
-            interrupt: signal(SignalKind::interrupt())?,
-            suspend: signal(SignalKind::from_raw(Kind::SIGTSTP as i32))?,
-        })
+impl<'a> Signals<'a> {
+    pub fn new(ends: &'a mut Ends) -> io::Result<Self> {
+        let suspend = signal(SignalKind::from_raw(Kind::SIGTSTP as i32))?;
+        Ok(Self { ends, suspend })
     }
 
     /// Cancel-safe.
     pub async fn next(&mut self) -> Stop {
         tokio::select! {
-            _ = self.terminate.recv() => Stop::End,
-            _ = self.hangup.recv() => Stop::End,
-            _ = self.interrupt.recv() => Stop::Interrupt,
+            signal = self.ends.next() => match signal {
+                Kind::SIGINT => Stop::Interrupt,
+                _ => Stop::End,
+            },
             _ = self.suspend.recv() => Stop::Suspend,
         }
     }

@@ -8,6 +8,8 @@ use ratatui::style::{Color, Modifier, Style};
 use serde::Deserialize;
 use strum::{Display, EnumCount, EnumIter, EnumString, IntoEnumIterator};
 
+use crate::nearest::nearest;
+
 /// The themes that ship with the program, in the order `next-theme` walks them.
 pub const BUILT_IN: [(&str, &str); 4] = [
     ("dark", include_str!("../../themes/dark.yaml")),
@@ -243,13 +245,10 @@ fn resolve(layers: &[(String, ThemeFile)]) -> Result<[Style; Role::COUNT], Strin
         palette.extend(&file.palette);
         for (role, entry) in &file.roles {
             let known = Role::from_str(role).map_err(|_| {
-                let nearest = Role::iter().map(|r| r.to_string()).max_by(|a, b| {
-                    strsim::jaro_winkler(a, role).total_cmp(&strsim::jaro_winkler(b, role))
-                });
-                format!(
-                    "theme {name}: no role {role}; did you mean {}?",
-                    nearest.unwrap_or_default()
-                )
+                let known: Vec<_> = Role::iter().map(|role| role.to_string()).collect();
+                let near = nearest(role, known.iter().map(String::as_str));
+                let hint = near.map(|near| format!("; did you mean {near}?"));
+                format!("theme {name}: no role {role}{}", hint.unwrap_or_default())
             })?;
             roles.insert(known, (name, entry));
         }

@@ -1,5 +1,6 @@
 //! Drivers bring instances into existence, one per `orchestration_mode`.
 
+pub mod docker;
 pub mod embedded;
 pub mod process;
 mod shell;
@@ -15,7 +16,9 @@ use tokio::sync::watch;
 pub use self::shell::Shell;
 
 pub use crate::model::WindowSize;
-use crate::model::{Backend, Cause, Exit, Failure, InstanceId, Mode, RunId, SessionId, Stage};
+use crate::model::{
+    Backend, Cause, Exit, Failure, InstanceId, Mode, RunId, SessionId, Stage, Traffic,
+};
 use crate::stores::logs::LogWriter;
 
 /// A boxed future, so that `dyn Driver` and `dyn Running` are possible.
@@ -100,6 +103,12 @@ pub trait Running: Send {
     /// Its resource use now; `None` where nothing can be measured.
     fn usage(&mut self) -> Task<'_, Option<Usage>>;
 
+    /// Brings its log up to date: called before the last lines become the evidence of a failure. Short, and
+    /// does what it can.
+    fn flush_log(&mut self) -> Task<'_, ()> {
+        Box::pin(async { Ok(()) })
+    }
+
     /// All that its world tells of it, as JSON text without secret values; `None` where there is nothing more
     /// than the facts.
     fn inspect(&self) -> Task<'static, Option<String>> {
@@ -129,6 +138,10 @@ pub struct Usage {
     pub memory: u64,
     pub memory_limit: Option<u64>,
     pub processes: u32,
+    /// Of its network interfaces; `None` where it has none of its own.
+    pub network: Option<Traffic>,
+    /// Of block devices; `None` where that is not counted.
+    pub disk: Option<Traffic>,
 }
 
 /// Where an instance speaks MCP.

@@ -95,6 +95,15 @@ pub struct Probe {
     pub how: &'static str,
 }
 
+/// Bytes that went in and out since the start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Traffic {
+    /// Received, or read.
+    pub inward: u64,
+    /// Sent, or written.
+    pub outward: u64,
+}
+
 /// One measurement of an instance's resource use.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Sample {
@@ -105,6 +114,10 @@ pub struct Sample {
     pub memory: u64,
     pub memory_limit: Option<u64>,
     pub processes: u32,
+    /// Of its network interfaces; `None` where it has none of its own.
+    pub network: Option<Traffic>,
+    /// Of block devices; `None` where that is not counted.
+    pub disk: Option<Traffic>,
 }
 
 #[derive(Clone, Debug, Default)]

@@ -2,7 +2,9 @@
 
 mod call;
 mod command;
+mod container;
 mod event;
+pub mod fact;
 mod failure;
 mod fleet;
 mod ids;
@@ -11,11 +13,17 @@ mod spec;
 
 pub use call::{Call, CallState, Caller, Obedience, Outcome, Progress, ToolCall, ToolSpec};
 pub use command::{Ask, Command, WindowSize};
+pub use container::{
+    ContainerOptions, Device, DeviceRate, DeviceRequest, DeviceWeight, Devices, ExtraHost,
+    HealthCheck, HealthProbe, HealthTest, HostMount, Isolation, Logging, Mount, MountSource,
+    Network, OWN_LABELS, Port, Propagation, Protocol, PublishedPort, Pull, Relabel, Resources,
+    Seccomp, Storage, Swap, Template, TemplateWay, Ulimit, VolumeMount,
+};
 pub use event::{Event, Happening, Level, Notice};
 pub use failure::{Cause, Exit, Failure, Stage};
 pub use fleet::{
     BackendInfo, DeathCard, Era, Fleet, Health, Instance, Probe, SHARED_SESSION, Sample,
-    ServerInfo, Session,
+    ServerInfo, Session, Traffic,
 };
 pub use ids::{BackendName, CallId, InstanceId, ResultId, RunId, SessionId};
 pub use phase::Phase;

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::BackendName;
+use super::{BackendName, ContainerOptions, Template};
 
 /// A configured value that must never be shown: `Debug` and `Display` print `•••`.
 #[derive(Clone, PartialEq, Eq, Default)]
@@ -191,23 +191,19 @@ pub struct LocalProcess {
     pub cwd: Option<PathBuf>,
 }
 
-/// `local_docker`: the keys of the inherited contract.
+/// `local_docker`: a container of an engine on this host.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LocalDocker {
     pub image: String,
+    /// Where it speaks MCP over HTTP.
     pub container_port: Option<u16>,
-    pub template_data_path_host: Option<PathBuf>,
-    pub container_template_data_path: Option<String>,
-    pub run_args: Vec<String>,
+    /// Replaces the image's own.
     pub command: Option<Vec<String>>,
-    /// host path or volume name -> (path in the container, `rw` or `ro`)
-    pub volumes: BTreeMap<String, (String, String)>,
-    /// `environment` of `global_docker_options`.
-    pub environment: Arc<BTreeMap<String, Secret>>,
-    /// `template_commit_delay_s`: how long a template container may initialise itself.
-    pub commit_delay: Duration,
-    /// The rest of `global_docker_options`, as written; the same for all backends.
-    pub global_options: Arc<BTreeMap<String, Value>>,
+    pub template: Option<Template>,
+    /// `template_commit_delay_s`: how long a template container runs before it is committed; `None` where
+    /// nothing is said of it.
+    pub commit_delay: Option<Duration>,
+    pub options: ContainerOptions,
 }
 
 /// `remote_http_api`: a provisioning API that hands out instances.

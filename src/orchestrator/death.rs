@@ -1,8 +1,10 @@
 //! The end of an instance that nobody asked for: its evidence, and the removal of what is left.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::Timestamp;
+use tokio::time::timeout;
 
 use super::core::Seat;
 use super::instance::Instance;
@@ -13,10 +15,13 @@ use crate::stores::logs::Source;
 
 /// Output lines kept with a failure.
 const OUTPUT_LINES: usize = 20;
+/// How long the last words of an instance may take to come.
+const EVIDENCE_WAIT: Duration = Duration::from_secs(1);
 
 impl Instance {
     /// Shows why it ended, then takes down what is left of it.
     pub(super) async fn bury(&mut self, failure: Failure, in_flight: Vec<Arc<Call>>) {
+        self.gather_evidence().await;
         self.record_death(failure, in_flight).await;
         let down = take_down(self.seat.clone(), self.client.take(), self.running.take());
         self.left_behind = None;
@@ -25,6 +30,20 @@ impl Instance {
             let notice = Notice::new(Level::Error, failure.to_string()).about(&self.seat.id);
             self.seat.core.reporter.notice(notice);
             self.left_behind = Some(failure);
+        }
+    }
+
+    /// The latest of its log and of its facts, while there is somebody to ask.
+    async fn gather_evidence(&mut self) {
+        let Some(mut running) = self.running.take() else {
+            return;
+        };
+        // What cannot be had soon is no evidence.
+        let _ = timeout(EVIDENCE_WAIT, running.flush_log()).await;
+        let facts = running.facts();
+        self.running = Some(running);
+        if facts[..] != self.facts[..] {
+            self.describe(facts).await;
         }
     }
 

@@ -153,11 +153,3 @@ impl Drop for Orchestrator {
         self.core.tokens.abandon.cancel();
     }
 }
-
-/// The name most like `wrong`, if any is alike enough to be meant.
-fn nearest<'a>(wrong: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    let alike = names.map(|name| (strsim::jaro_winkler(wrong, name), name));
-    let best = alike.max_by(|(a, _), (b, _)| a.total_cmp(b));
-    best.filter(|(likeness, _)| *likeness >= 0.8)
-        .map(|(_, name)| name)
-}

@@ -133,7 +133,7 @@ impl Instance {
             .await;
     }
 
-    async fn describe(&mut self, facts: Facts) {
+    pub(super) async fn describe(&mut self, facts: Facts) {
         self.facts = facts.into();
         self.seat
             .report(Happening::Described {
@@ -161,6 +161,8 @@ impl Instance {
             memory: usage.memory,
             memory_limit: usage.memory_limit,
             processes: usage.processes,
+            network: usage.network,
+            disk: usage.disk,
         };
         self.seat
             .report(Happening::Sampled {

@@ -14,6 +14,7 @@ use crate::model::{
     Ask, Backend, BackendInfo, Caller, Failure, Happening, Level, Notice, Phase, Scope, SessionId,
     Stage,
 };
+use crate::nearest::nearest;
 
 pub(super) enum SessionMail {
     Close(Asker),
@@ -82,7 +83,7 @@ fn order(core: &Core, ask: &Ask) -> Result<Order, Failure> {
             format!("there is no backend `{}`", ask.backend),
         );
         let names = core.config.backends.iter().map(|backend| &*backend.name);
-        return Err(match super::nearest(&ask.backend, names) {
+        return Err(match nearest(&ask.backend, names) {
             Some(near) => failure.hint(format!("did you mean `{near}`?")),
             None => failure,
         });

@@ -16,6 +16,7 @@ use crate::mcp::{Connect, ServerNews, ToolClient};
 use crate::model::{
     Caller, Cause, Exit, Failure, Happening, Outcome, Stage, StartupCheck, ToolCall, ToolSpec,
 };
+use crate::nearest::nearest;
 use crate::stores::logs::Source;
 
 /// How long a lost connection waits for the exit that explains it.
@@ -271,7 +272,7 @@ fn check_failed(tool: &str, why: &str) -> Failure {
 fn no_such_tool(tool: &str, tools: &[Arc<ToolSpec>]) -> Failure {
     let failure = check_failed(tool, "the server has no such tool");
     let names = tools.iter().map(|tool| &*tool.name);
-    match super::nearest(tool, names) {
+    match nearest(tool, names) {
         Some(near) => failure.hint(format!("did you mean `{near}`?")),
         None => failure.hint("see `startup_check_mcp_tool` in the configuration"),
     }

@@ -2,11 +2,10 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use jiff::Timestamp;
 use parking_lot::Mutex;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 
 use super::lines::{CleanLine, LineSplitter};
 use super::ring::Ring;
@@ -20,7 +19,7 @@ pub const EVENTS_LOG: &str = "envdeck";
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Source {
     Stderr,
-    /// A stdout line of a stdio server that is not JSON-RPC.
+    /// What a stdio server writes to stdout that is not JSON-RPC; all that another one writes there.
     Stdout,
     /// An MCP `notifications/message`, with its level.
     Server(Severity),
@@ -55,7 +54,7 @@ pub enum Severity {
 pub struct LogLine {
     /// Counts every line of the instance from 0, kept or not.
     pub seq: u64,
-    /// When its last byte came.
+    /// When its last byte came, by the clock of whoever read it first: ours or an engine's.
     pub at: Timestamp,
     pub source: Source,
     pub line: Arc<CleanLine>,
@@ -96,7 +95,7 @@ struct Rings {
 #[derive(Default)]
 struct Watched {
     ring: Mutex<Ring>,
-    is_watched: AtomicBool,
+    is_watched: watch::Sender<bool>,
 }
 
 impl Watched {
@@ -106,7 +105,7 @@ impl Watched {
     /// Returns the lines that had to go, to be dropped when nothing is locked.
     #[must_use]
     fn set(&self, is_watched: bool) -> Vec<LogLine> {
-        self.is_watched.store(is_watched, Ordering::Relaxed);
+        self.is_watched.send_replace(is_watched);
         self.ring.lock().set_limit(if is_watched {
             WATCHED_RING_BYTES
         } else {
@@ -225,7 +224,7 @@ impl LogStore {
     pub fn forget(&self, instance: &InstanceId) {
         let ring = self.shared.rings.lock().by_instance.remove(instance);
         if let Some(ring) = ring {
-            ring.is_watched.store(false, Ordering::Relaxed);
+            ring.is_watched.send_replace(false);
         }
     }
 
@@ -245,17 +244,22 @@ pub struct LogWriter {
 impl LogWriter {
     /// Raw output; lines may span chunks.
     pub fn chunk(&self, source: Source, bytes: &[u8]) {
+        self.chunk_at(source, bytes, Timestamp::now());
+    }
+
+    /// Raw output that was written at this time by another clock; the lines that it completes bear that time.
+    pub fn chunk_at(&self, source: Source, bytes: &[u8], at: Timestamp) {
         let mut partial = self.partial.lock();
-        let at = partial
+        let place = partial
             .iter()
             .position(|(known, _)| *known == source)
             .unwrap_or_else(|| {
                 partial.push((source, LineSplitter::default()));
                 partial.len() - 1
             });
-        let lines = partial[at].1.push(bytes);
+        let lines = partial[place].1.push(bytes);
         // Still locked: lines of one source stay in order.
-        self.push(source, lines);
+        self.push(source, lines, at);
     }
 
     /// Whole lines of text; line breaks split it.
@@ -266,7 +270,7 @@ impl LogWriter {
         if lines.is_empty() {
             lines.push(CleanLine::default());
         }
-        self.push(source, lines);
+        self.push(source, lines, Timestamp::now());
     }
 
     /// Writes out the unfinished line of a source whose stream ended.
@@ -274,7 +278,8 @@ impl LogWriter {
         let mut partial = self.partial.lock();
         if let Some(at) = partial.iter().position(|(known, _)| *known == source) {
             let (_, mut splitter) = partial.swap_remove(at);
-            self.push(source, splitter.finish().into_iter().collect());
+            let rest = splitter.finish().into_iter().collect();
+            self.push(source, rest, Timestamp::now());
         }
     }
 
@@ -284,11 +289,15 @@ impl LogWriter {
         self.ring.ring.lock().last_output(count)
     }
 
-    fn push(&self, source: Source, lines: Vec<CleanLine>) {
+    /// Whether this log is on screen, for writers that cost something while nobody looks.
+    pub fn watched(&self) -> watch::Receiver<bool> {
+        self.ring.is_watched.subscribe()
+    }
+
+    fn push(&self, source: Source, lines: Vec<CleanLine>, at: Timestamp) {
         if lines.is_empty() {
             return;
         }
-        let at = Timestamp::now();
         let batch = Ring::batch(lines.into_iter().map(|line| LogLine {
             seq: 0,
             at,
@@ -298,7 +307,7 @@ impl LogWriter {
         let evicted = self.ring.ring.lock().push(batch);
         // Only here, outside the lock.
         drop(evicted);
-        if self.ring.is_watched.load(Ordering::Relaxed) {
+        if *self.ring.is_watched.borrow() {
             self.shared.grown.notify_one();
         }
     }
@@ -419,6 +428,27 @@ mod tests {
         }
         assert_eq!(store.tail(&id, 0).dropped, 0);
         assert!(store.changed().now_or_never().is_some());
+    }
+
+    #[test]
+    fn a_writer_hears_whether_it_is_watched() {
+        let (store, id, writer) = store();
+        let mut watched = writer.watched();
+        store.watch(Some(&id));
+        assert!(*watched.borrow_and_update());
+        store.watch(Some(&InstanceId::new("other")));
+        assert!(watched.has_changed().expect("the ring lives") && !*watched.borrow());
+    }
+
+    #[test]
+    fn another_clock_may_tell_the_time() {
+        let (store, id, writer) = store();
+        let at = |second| Timestamp::from_second(second).expect("a time");
+        writer.chunk_at(Source::Stdout, b"one\ntw", at(10));
+        writer.chunk_at(Source::Stdout, b"o\n", at(11));
+        let lines = store.tail(&id, 9).lines;
+        let times: Vec<_> = lines.iter().map(|line| line.at).collect();
+        assert_eq!(times, [at(10), at(11)]);
     }
 
     #[test]

@@ -315,6 +315,8 @@ impl Running for FakeInstance {
             memory: 1 << 20,
             memory_limit: None,
             processes: 1,
+            network: None,
+            disk: None,
         };
         Box::pin(async move { Ok(Some(usage)) })
     }

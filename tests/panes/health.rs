@@ -19,6 +19,8 @@ fn sampled(harness: &Harness, cpu: f32, memory: u64) -> Happening {
             memory,
             memory_limit: Some(2 << 30),
             processes: 11,
+            network: None,
+            disk: None,
         },
     }
 }

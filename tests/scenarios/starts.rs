@@ -2,7 +2,8 @@
 
 use envdeck::model::{Backend, SessionId, StartupCheck};
 use envdeck::model::{
-    Cause, Command, Level, Limits, LocalDocker, Mode, Phase, SHARED_SESSION, Scope, Stage,
+    Cause, Command, ContainerOptions, Level, Limits, LocalDocker, Mode, Phase, SHARED_SESSION,
+    Scope, Stage,
 };
 use envdeck::orchestrator::Reply;
 use serde_json::json;
@@ -245,14 +246,10 @@ async fn a_mode_that_is_not_built_shows_its_instances_failed_with_the_reason() {
     let docker = LocalDocker {
         image: "mcp/time".to_owned(),
         container_port: None,
-        template_data_path_host: None,
-        container_template_data_path: None,
-        run_args: vec![],
         command: None,
-        volumes: std::collections::BTreeMap::new(),
-        global_options: std::sync::Arc::default(),
-        environment: std::sync::Arc::default(),
-        commit_delay: std::time::Duration::from_secs(5),
+        template: None,
+        commit_delay: None,
+        options: ContainerOptions::default(),
     };
     let docker = Backend {
         mode: Mode::LocalDocker(Box::new(docker)),

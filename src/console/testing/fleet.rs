@@ -254,6 +254,8 @@ fn readings(story: &mut Story) {
             memory: 48 << 20,
             memory_limit: (second > 40).then_some(2 << 30),
             processes: 11,
+            network: None,
+            disk: None,
         };
         story.happens(
             0,

@@ -8,6 +8,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use crate::model::{Cause, Failure, LocalProcess, Stage};
+use crate::nearest::misspelt;
 
 /// Checked before the start: afterwards the system's error does not tell which path was missing.
 pub fn directory(spec: &LocalProcess) -> Result<(), Failure> {
@@ -119,26 +120,18 @@ fn suggestion(spec: &LocalProcess) -> String {
     if spec.command.contains('/') {
         return "there is no such file; relative paths start at the working directory".into();
     }
-    match nearest(spec) {
+    match nearest_program(spec) {
         Some(name) => format!("did you mean {name}?"),
         None => "is it installed and on PATH?".into(),
     }
 }
 
 /// The program on PATH whose name is most like the command, if one is very much so.
-fn nearest(spec: &LocalProcess) -> Option<String> {
-    const ALIKE: f64 = 0.75;
-    env::split_paths(&search_path(spec))
+fn nearest_program(spec: &LocalProcess) -> Option<String> {
+    let names: Vec<String> = env::split_paths(&search_path(spec))
         .filter_map(|directory| fs::read_dir(directory).ok())
         .flatten()
         .filter_map(|entry| Some(entry.ok()?.file_name().to_str()?.to_owned()))
-        .map(|name| {
-            (
-                strsim::normalized_damerau_levenshtein(&name, &spec.command),
-                name,
-            )
-        })
-        .filter(|(likeness, _)| *likeness >= ALIKE)
-        .max_by(|(a, _), (b, _)| a.total_cmp(b))
-        .map(|(_, name)| name)
+        .collect();
+    misspelt(&spec.command, names.iter().map(String::as_str)).map(str::to_owned)
 }

@@ -15,6 +15,7 @@ use tokio::process::{Child, Command};
 
 use self::family::Family;
 use self::running::{Child as RunningChild, Pipes};
+pub(super) use self::table::Identity;
 use self::table::Table;
 use super::{Driver, Order, Running, Task};
 use crate::model::{Failure, LocalProcess, Mode, RunId, Stage};

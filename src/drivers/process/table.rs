@@ -40,14 +40,9 @@ pub struct Table {
 
 impl Default for Table {
     fn default() -> Self {
-        let pid = nix::unistd::getpid().as_raw();
-        // Unknown only where the process table cannot be read: then nothing is told apart by age.
-        let own = Identity {
-            pid,
-            started: host::started(pid).unwrap_or_default(),
-        };
+        let own = Identity::own();
         Self {
-            owner: format!("{pid}:{}", own.started).into(),
+            owner: format!("{}:{}", own.pid, own.started).into(),
             own,
             last: Mutex::default(),
         }
@@ -87,6 +82,14 @@ impl Table {
 }
 
 impl Identity {
+    /// This process.
+    pub fn own() -> Self {
+        let pid = nix::unistd::getpid().as_raw();
+        // Unknown only where the process table cannot be read: then nothing is told apart by age.
+        let started = host::started(pid).unwrap_or_default();
+        Self { pid, started }
+    }
+
     /// The process that has this id now.
     pub fn of(pid: i32) -> Option<Self> {
         host::started(pid).map(|started| Self { pid, started })

@@ -53,6 +53,8 @@ impl Meter {
             memory: read.iter().map(|one| one.memory).sum(),
             memory_limit: None,
             processes: u32::try_from(read.len()).unwrap_or(u32::MAX),
+            network: None,
+            disk: None,
         });
         self.spent = read.into_iter().map(|one| (one.id, one.spent)).collect();
         self.last

@@ -8,6 +8,7 @@ use super::entries::open;
 use crate::console::action::Action;
 use crate::console::effect::{Effect, Intent};
 use crate::console::panes::Cx;
+use crate::nearest::nearest;
 
 /// The intents of a typed command, or what is wrong with it. `None`: no command of this form.
 pub fn parse(typed: &str, cx: &Cx) -> Option<Result<Vec<Intent>, String>> {
@@ -31,7 +32,7 @@ pub fn parse(typed: &str, cx: &Cx) -> Option<Result<Vec<Intent>, String>> {
 fn open_session(name: &str, count: &str, cx: &Cx) -> Result<Vec<Intent>, String> {
     let names = || cx.fleet.backends.iter().map(|backend| &*backend.name);
     let Some(backend) = cx.fleet.backend(name) else {
-        let hint = nearest(name, names());
+        let hint = hint(name, names());
         return Err(hint.unwrap_or_else(|| {
             let known: Vec<_> = names().collect();
             format!("no backend {name}; there are: {}", known.join(", "))
@@ -51,14 +52,11 @@ fn open_session(name: &str, count: &str, cx: &Cx) -> Result<Vec<Intent>, String>
 
 /// What to say of a command that does not exist.
 pub fn unknown(typed: &str) -> String {
-    nearest(typed, Action::iter().map(Action::name))
+    hint(typed, Action::iter().map(Action::name))
         .unwrap_or_else(|| format!("no command {typed}; an empty line lists all"))
 }
 
-fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<String> {
-    known
-        .map(|known| (strsim::jaro_winkler(known, name), known))
-        .filter(|(likeness, _)| *likeness > 0.7)
-        .max_by(|a, b| a.0.total_cmp(&b.0))
-        .map(|(_, best)| format!("no {name}; did you mean {best}?"))
+/// The line about a name that does not exist, if there is one like it.
+fn hint<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<String> {
+    nearest(name, known).map(|best| format!("no {name}; did you mean {best}?"))
 }

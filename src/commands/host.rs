@@ -1,0 +1,208 @@
+//! What every front end that runs something stands on: the orchestrator with all it needs, and its end.
+
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use futures::future::join_all;
+use tokio::runtime::{Builder, Runtime};
+use tokio::time::timeout;
+use tracing_appender::non_blocking::WorkerGuard;
+
+use super::exit;
+use super::progress::Progress;
+use crate::config::Config;
+use crate::drivers::Installed;
+use crate::model::{Cause, Failure, InstanceId, RunId, Stage};
+use crate::orchestrator::{self, Handle, Orchestrator};
+use crate::paths::{Paths, RunDirectory, private_directory};
+use crate::signals::Ends;
+use crate::stores::history::History;
+use crate::stores::lines::clean;
+use crate::stores::logs::EVENTS_LOG;
+use crate::stores::results::ResultStore;
+use crate::telemetry;
+
+/// For drivers to remove what was dropped instead of stopped.
+const SETTLE: Duration = Duration::from_secs(10);
+/// For blocking work that nobody waits for any more.
+const RUNTIME_END: Duration = Duration::from_secs(1);
+
+/// A running core. Dropped without [`Host::end`] it kills what runs.
+pub struct Host {
+    orchestrator: Orchestrator,
+    drivers: Arc<Installed>,
+    config: Arc<Config>,
+    /// Hears signals from before anything existed that a signal could leave behind.
+    ends: Ends,
+    log_path: PathBuf,
+    _log: WorkerGuard,
+    runtime: Runtime,
+    _directory: RunDirectory,
+}
+
+impl Host {
+    /// Starts the core, and in the background the removal of what killed runs left. `filter` is for the log file.
+    pub fn start(paths: &Paths, config: Config, filter: Option<&str>) -> anyhow::Result<Self> {
+        let runtime = core_runtime()?;
+        let inside = runtime.enter();
+        let ends = Ends::listen()?;
+        let run = RunId::new(format!("{:016x}", rand::random::<u64>()));
+        let directory = RunDirectory::create(&paths.cache, &run)
+            .with_context(|| format!("{} can't be used", paths.cache.display()))?;
+        let config = Arc::new(config);
+        let drivers = Arc::new(Installed::new());
+        let orchestrator = orchestrator::start(orchestrator::Setup {
+            config: config.clone(),
+            drivers: drivers.clone(),
+            run: run.clone(),
+            results: ResultStore::new(directory.path()),
+            history: history(paths),
+        });
+        let handle = orchestrator.handle();
+        let filter = filter.unwrap_or(&config.log_level);
+        let events = handle.logs().writer(&InstanceId::new(EVENTS_LOG));
+        let log_path = paths.log();
+        let log = telemetry::start(&log_path, filter, events)
+            .with_context(|| format!("{} can't be written", log_path.display()))?;
+        clear_up(&drivers, &run);
+        drop(inside);
+        Ok(Self {
+            orchestrator,
+            drivers,
+            config,
+            ends,
+            log_path,
+            _log: log,
+            runtime,
+            _directory: directory,
+        })
+    }
+
+    pub fn handle(&self) -> Handle {
+        self.orchestrator.handle()
+    }
+
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// Where the program's own log is.
+    pub fn log_path(&self) -> String {
+        self.log_path.display().to_string()
+    }
+
+    /// Requests to end. To be taken over once by the front end; later ones are for [`Host::end`].
+    pub fn ends(&mut self) -> &mut Ends {
+        &mut self.ends
+    }
+
+    /// Takes everything down with a line of progress, and tells what is left behind; a signal meanwhile insists.
+    /// Returns the exit code that this deserves.
+    pub fn end(self) -> u8 {
+        let Self {
+            orchestrator,
+            drivers,
+            mut ends,
+            runtime,
+            ..
+        } = self;
+        // What ended us does not insist.
+        while ends.heard().is_some() {}
+        let mut progress = Progress::new();
+        let left = runtime.block_on(async {
+            let report = |state| tell(&mut progress, state);
+            let mut left = orchestrator.shutdown(report, insisted(&mut ends)).await;
+            left.extend(settle(&drivers, &mut ends).await);
+            left
+        });
+        runtime.shutdown_timeout(RUNTIME_END);
+        for failure in &left {
+            // What failed may quote a server.
+            progress.line(&format!("left behind: {}", clean(&failure.to_string())));
+        }
+        if left.is_empty() {
+            exit::OK
+        } else {
+            exit::ENVIRONMENT
+        }
+    }
+}
+
+/// Two threads of the core's own: what they do never delays a console.
+fn core_runtime() -> io::Result<Runtime> {
+    Builder::new_multi_thread()
+        .worker_threads(2)
+        .thread_name("core")
+        .enable_all()
+        .build()
+}
+
+/// Calls are kept across runs where that is possible; a run without is better than none.
+fn history(paths: &Paths) -> Option<History> {
+    let opened = private_directory(&paths.state).and_then(|()| History::open(paths.history()));
+    opened
+        .map_err(|error| {
+            let path = paths.history();
+            Progress::new().line(&format!(
+                "envdeck: calls are not kept: {}: {error}",
+                path.display()
+            ));
+        })
+        .ok()
+}
+
+/// Ends in the background what killed runs left; what belongs to a run that lives is not touched.
+fn clear_up(drivers: &Installed, run: &RunId) {
+    for driver in drivers.all() {
+        let run = run.clone();
+        tokio::spawn(async move {
+            match driver.reap(&run).await {
+                Ok(0) => {}
+                Ok(count) => {
+                    tracing::warn!("{}: removed {count} left by killed runs", driver.kind());
+                }
+                Err(failure) => tracing::warn!("{}: leftovers stay: {failure}", driver.kind()),
+            }
+        });
+    }
+}
+
+fn tell(progress: &mut Progress, state: orchestrator::Progress) {
+    let orchestrator::Progress { gone, of } = state;
+    let text = format!("stopped {gone} of {of} instances");
+    match (gone, of) {
+        (_, 0) => {}
+        (gone, of) if gone == of => progress.line(&text),
+        _ => progress.step(&text),
+    }
+}
+
+async fn insisted(ends: &mut Ends) {
+    ends.next().await;
+}
+
+/// Waits for the drivers; returns what they could not remove.
+async fn settle(drivers: &Installed, ends: &mut Ends) -> Vec<Failure> {
+    let settled = drivers.all().into_iter().map(|driver| async move {
+        let late = || {
+            let cause = Cause::Deadline {
+                what: format!("{}: clearing up", driver.kind()).into(),
+                after: SETTLE,
+            };
+            Err(Failure::new(Stage::Remove, cause))
+        };
+        let settled = timeout(SETTLE, driver.settle()).await;
+        settled.unwrap_or_else(|_| late()).err()
+    });
+    tokio::select! {
+        biased;
+        failures = join_all(settled) => failures.into_iter().flatten().collect(),
+        signal = ends.next() => {
+            let text = format!("clearing up was cut short by {signal}");
+            vec![Failure::other(Stage::Remove, text).hint("run envdeck gc")]
+        }
+    }
+}
