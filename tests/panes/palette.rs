@@ -22,7 +22,7 @@ fn the_palette_finds_tools_instances_actions_and_backends() {
     ┌ 2 Instances ─ all sessions · 6 ────────────────────────────────────────────────────────┐
     │  STATE        ID        BACKEND        UP   CPU    MEM  RST  CALLS  ERR  LAST          │
     │> ● ready      a1b2c3d4  filesystem     3m    0%    48M    0      3    2  read_file     │
-    │  ◐ starting   e5f6a7b8  filesystem  initialize 4 s · 11 s left                         │
+    │  ◐ starting   e5f6a7b8  filesystem  initialize · 4 s · 11 s left                       │
     │ ┌ Go to, do, call ───────────────────────────────────────────────────────────────────┐ │
     │ │ > rf                                                                               │ │
     │ │                                                                                    │ │
