@@ -26,11 +26,11 @@ fn the_palette_finds_tools_instances_actions_and_backends() {
     │ ┌ Go to, do, call ───────────────────────────────────────────────────────────────────┐ │
     │ │ > rf                                                                               │ │
     │ │                                                                                    │ │
-    │ │> tool      read_file  of filesystem a1b2c3d4                                       │ │
+    │ │> action    retry-failed  start all failed instances of the session again           │ │
+    │ │  tool      read_file  of filesystem a1b2c3d4                                       │ │
     │ │  action    refresh-tools  list the tools again                                     │ │
     │ │  tool      write_file  of filesystem a1b2c3d4                                      │ │
     │ │  instance  memory 1f2e3d4c  ready · session 77c0de                                 │ │
-    │ │                                                                                    │ │
     │ │                                                                                    │ │
     │ │                                                                                    │ │
     │ │                                                                                    │ │

@@ -192,6 +192,7 @@ impl Pane for Instances {
             Action::Open,
             Action::RunAgain,
             Action::StopStart,
+            Action::RetryFailed,
             Action::Remove,
             Action::Inspect,
             Action::OpenShell,

@@ -57,7 +57,14 @@ impl Sessions {
         } else if let Some(text) = progress(tally, cells.row.width) {
             right = (text, cx.theme.style(Role::PhaseStarting));
         }
-        let used = cells.right(&[right]);
+        let mut rights = vec![right];
+        let failed = tally.count(Phase::Failed);
+        // The bar tells of the others only.
+        if failed > 0 && tally.rising() > 0 && !session.closing {
+            let text = format!("{failed}{}", glyph(Phase::Failed));
+            rights.insert(0, (text, cx.theme.style(Role::PhaseFailed)));
+        }
+        let used = cells.right(&rights);
         cells.left(0, fold, cx.theme.style(Role::Dim), 0);
         let id = clean(session.id.short()).into_owned();
         let after = cells.left(2, &id, cx.theme.style(Role::Text), used);
@@ -135,6 +142,8 @@ fn states(tally: &Tally, cx: &Cx) -> Vec<(String, Style)> {
 /// `▰▰▰▰▰▰▱▱ 3/4 ready`, shorter where there is less room.
 fn progress(tally: &Tally, columns: u16) -> Option<String> {
     Some(match columns {
+        // What failed stands beside it.
+        0..36 if tally.count(Phase::Failed) > 0 => tally.progress(0)?.trim_start().to_owned(),
         0..26 => {
             let text = tally.progress(0)?;
             format!("{} {}", text.trim_start(), glyph(Phase::Starting))
