@@ -78,7 +78,7 @@ async fn attend(child: &mut Child, signals: &mut Signals<'_>) -> Option<io::Resu
             },
             status = child.wait() => {
                 // A Ctrl-C that ended the editor was for the editor; ours may still be on its way.
-                let _ = tokio::time::timeout(SIGNAL_DELAY, signals.ends.interrupted()).await;
+                let _ = tokio::time::timeout(SIGNAL_DELAY, signals.interrupted()).await;
                 return Some(status);
             }
         }

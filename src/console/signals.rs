@@ -17,7 +17,7 @@ pub enum Stop {
 
 pub struct Signals<'a> {
     /// Heard since before the console opened: a request that came meanwhile counts.
-    pub ends: &'a mut Ends,
+    ends: &'a mut Ends,
     suspend: Signal,
 }
 
@@ -36,6 +36,11 @@ impl<'a> Signals<'a> {
             },
             _ = self.suspend.recv() => Stop::Suspend,
         }
+    }
+
+    /// The next Ctrl-C. Cancel-safe.
+    pub async fn interrupted(&mut self) {
+        self.ends.interrupted().await;
     }
 }
 

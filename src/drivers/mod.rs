@@ -2,10 +2,13 @@
 
 pub mod docker;
 pub mod embedded;
+mod http_endpoint;
 pub mod process;
 mod shell;
+mod traces;
 
 use std::future::Future;
+use std::path::Path;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,7 +16,9 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::watch;
 
+pub use self::http_endpoint::{Contact, HttpEndpoint, Standing};
 pub use self::shell::Shell;
+pub use self::traces::{Life, Trace};
 
 pub use crate::model::WindowSize;
 use crate::model::{
@@ -45,6 +50,11 @@ pub trait Driver: Send + Sync {
     /// Removes what crashed runs left, never what belongs to a run that lives, `run` among them; returns how
     /// many things that were.
     fn reap(&self, run: &RunId) -> Task<'_, usize>;
+
+    /// Everything that runs of envdeck made in its world and that is there now.
+    fn traces(&self) -> Task<'_, Vec<Trace>> {
+        Box::pin(async { Ok(vec![]) })
+    }
 
     /// Resolves when all that was dropped instead of stopped is removed, too, or with what of it stays.
     fn settle(&self) -> Task<'_, ()> {
@@ -94,6 +104,11 @@ pub trait Running: Send {
 
     /// Marked as changed whenever the facts have; `None` where they stay as they are.
     fn changes(&self) -> Option<watch::Receiver<()>> {
+        None
+    }
+
+    /// Why its silence is no sign of death now, in words: somebody has paused it, or its world is out of reach.
+    fn excuse(&self) -> Option<&'static str> {
         None
     }
 
@@ -151,6 +166,8 @@ pub enum Endpoint {
         read: Box<dyn AsyncRead + Send + Unpin>,
         write: Box<dyn AsyncWrite + Send + Unpin>,
     },
+    /// Streamable HTTP, or what came before it.
+    Http(HttpEndpoint),
 }
 
 /// The driver for a mode, or why there is none.
@@ -162,30 +179,35 @@ pub trait Drivers: Send + Sync {
 pub struct Installed {
     embedded: Arc<embedded::Embedded>,
     process: Arc<process::Processes>,
+    docker: Arc<docker::Containers>,
 }
 
 impl Installed {
-    pub fn new() -> Self {
+    /// `directory` belongs to this run alone; copies of templates go below it.
+    pub fn new(directory: &Path) -> Self {
+        let engine = docker::Engine::of_user();
         Self {
             embedded: Arc::default(),
             process: Arc::default(),
+            docker: Arc::new(docker::Containers::new(engine, directory.join("copies"))),
         }
     }
 
     /// Every driver, for what is done once for all: clearing up after killed runs.
     pub fn all(&self) -> Vec<Arc<dyn Driver>> {
-        vec![self.embedded.clone(), self.process.clone()]
+        vec![
+            self.embedded.clone(),
+            self.process.clone(),
+            self.docker.clone(),
+        ]
     }
 
     /// Whether this build has a driver for `mode`.
     pub fn available(mode: &Mode) -> bool {
-        matches!(mode, Mode::Embedded | Mode::LocalProcess(_))
-    }
-}
-
-impl Default for Installed {
-    fn default() -> Self {
-        Self::new()
+        matches!(
+            mode,
+            Mode::Embedded | Mode::LocalProcess(_) | Mode::LocalDocker(_)
+        )
     }
 }
 
@@ -194,7 +216,8 @@ impl Drivers for Installed {
         match mode {
             Mode::Embedded => Ok(self.embedded.clone()),
             Mode::LocalProcess(_) => Ok(self.process.clone()),
-            Mode::LocalDocker(_) | Mode::RemoteHttpApi(_) => Err(Failure::new(
+            Mode::LocalDocker(_) => Ok(self.docker.clone()),
+            Mode::RemoteHttpApi(_) => Err(Failure::new(
                 Stage::Check,
                 Cause::NotBuilt { mode: mode.name() },
             )

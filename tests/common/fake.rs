@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use envdeck::drivers::{Driver, Drivers, Endpoint, Facts, Order, Running, Shell, Task, Usage};
 use envdeck::model::{Cause, Exit, Failure, InstanceId, Mode, RunId, Stage, WindowSize};
-use envdeck::stores::logs::Source;
+use envdeck::stores::logs::{LogWriter, Source};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex, split};
 use tokio::sync::watch;
 use tokio::time::sleep;
@@ -22,8 +22,14 @@ pub struct Script {
     pub start: Start,
     /// Written to stderr when it starts.
     pub stderr: Vec<&'static str>,
+    /// Written to stderr when its log is asked to be up to date.
+    pub last_words: Option<&'static str>,
+    /// Why its silence is no death.
+    pub excuse: Option<&'static str>,
     /// Never returns from `stop`.
     pub stubborn: bool,
+    /// Its driver never sees the end of one that was dropped.
+    pub undead: bool,
     pub inside: Inside,
     /// What `inspect` tells.
     pub inspect: Option<&'static str>,
@@ -62,6 +68,7 @@ pub struct World {
     started: AtomicUsize,
     alive: AtomicUsize,
     starting: AtomicUsize,
+    undead: AtomicUsize,
     most_starting: AtomicUsize,
     shells: Arc<AtomicUsize>,
 }
@@ -192,12 +199,23 @@ impl Driver for Fake {
     fn reap(&self, _run: &RunId) -> Task<'_, usize> {
         Box::pin(async { Ok(0) })
     }
+
+    fn settle(&self) -> Task<'_, ()> {
+        Box::pin(async {
+            match self.0.undead.load(Ordering::SeqCst) {
+                0 => Ok(()),
+                _ => std::future::pending().await,
+            }
+        })
+    }
 }
 
 struct FakeInstance {
+    world: Arc<World>,
     script: Script,
     pipe: Option<DuplexStream>,
     life: Life,
+    log: LogWriter,
     shells: Arc<AtomicUsize>,
     _alive: Counted,
 }
@@ -222,9 +240,11 @@ impl FakeInstance {
         let manners = script.server.clone();
         tokio::spawn(server::serve(theirs, manners, life.exit.clone(), end));
         Self {
+            world: world.clone(),
             script,
             pipe: Some(ours),
             life,
+            log: order.log.clone(),
             shells: world.shells.clone(),
             _alive: Counted::new(world, |world| &world.alive),
         }
@@ -309,6 +329,17 @@ impl Running for FakeInstance {
         })
     }
 
+    fn excuse(&self) -> Option<&'static str> {
+        self.script.excuse
+    }
+
+    fn flush_log(&mut self) -> Task<'_, ()> {
+        if let Some(words) = self.script.last_words {
+            self.log.line(Source::Stderr, words);
+        }
+        Box::pin(async { Ok(()) })
+    }
+
     fn usage(&mut self) -> Task<'_, Option<Usage>> {
         let usage = Usage {
             cpu: 1.5,
@@ -349,6 +380,9 @@ impl Running for FakeInstance {
 
 impl Drop for FakeInstance {
     fn drop(&mut self) {
+        self.world
+            .undead
+            .fetch_add(usize::from(self.script.undead), Ordering::SeqCst);
         let killed = Exit {
             code: None,
             signal: Some(9),

@@ -4,9 +4,10 @@ use std::collections::HashMap;
 use std::fs;
 use std::sync::LazyLock;
 
+pub use crate::drivers::Life;
 use crate::drivers::Order;
 use crate::drivers::process::Identity;
-use crate::model::RunId;
+use crate::model::{InstanceId, RunId};
 
 /// Whatever carries it was created by envdeck.
 pub const MANAGED: &str = "envdeck.managed";
@@ -61,17 +62,13 @@ pub fn by_run(run: &RunId) -> HashMap<String, Vec<String>> {
     filter(RUN, run.as_str())
 }
 
-fn filter(name: &str, value: &str) -> HashMap<String, Vec<String>> {
-    HashMap::from([("label".to_owned(), vec![format!("{name}={value}")])])
+/// The filter by which the engine lists only what was created for this instance.
+pub fn by_instance(instance: &InstanceId) -> HashMap<String, Vec<String>> {
+    filter(INSTANCE, instance.as_str())
 }
 
-/// Whether somebody is still there.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Life {
-    Lives,
-    Dead,
-    /// It ran on another machine or in another container: nobody here can tell.
-    Unknown,
+fn filter(name: &str, value: &str) -> HashMap<String, Vec<String>> {
+    HashMap::from([("label".to_owned(), vec![format!("{name}={value}")])])
 }
 
 /// Whether the envdeck that created what carries these labels still lives.
@@ -87,6 +84,13 @@ pub fn life(labels: &Labels) -> Life {
 /// The run that created it.
 pub fn run(labels: &Labels) -> Option<RunId> {
     labels.get(RUN).map(|run| RunId::new(run.as_str()))
+}
+
+/// The instance that it was created for, if for one.
+pub fn instance(labels: &Labels) -> Option<InstanceId> {
+    labels
+        .get(INSTANCE)
+        .map(|instance| InstanceId::new(instance.as_str()))
 }
 
 /// A process, and where its id means something.

@@ -128,9 +128,19 @@ impl Watched {
         }
     }
 
-    /// What there is to say of its condition, for [`crate::drivers::Running::facts`].
+    /// What there is to say of how it is, for [`crate::drivers::Running::facts`].
     pub fn facts(&self) -> Facts {
         self.state.borrow().facts()
+    }
+
+    /// Why its silence is no death now, for [`crate::drivers::Running::excuse`].
+    pub fn excuse(&self) -> Option<&'static str> {
+        let state = self.state.borrow();
+        match state.life {
+            _ if state.engine_lost.is_some() => Some("the engine cannot be reached"),
+            Life::Paused => Some("the container is paused"),
+            _ => None,
+        }
     }
 
     /// Marked as changed whenever [`Watched::facts`] have, for [`crate::drivers::Running::changes`].

@@ -92,16 +92,16 @@ impl ContainerState {
         self.events.push_back(heard);
     }
 
-    /// What there is to say of its condition, in the order it is shown.
+    /// What there is to say of how it is, in the order it is shown.
     pub fn facts(&self) -> Facts {
         let mut facts = Facts::new();
         let mut say = |name: &str, text: String| facts.push((name.into(), text.into()));
         if let Some(since) = self.engine_lost {
             say(fact::ENGINE, format!("unreachable since {}", clock(since)));
         }
-        say(fact::CONDITION, self.condition());
+        say(fact::STATUS, self.status());
         if let Some(health) = &self.health {
-            say(fact::HEALTHCHECK, health.to_string());
+            say(fact::HEALTH, health.to_string());
         }
         if self.out_of_memory > 0 {
             let text = match self.out_of_memory {
@@ -117,7 +117,7 @@ impl ContainerState {
         facts
     }
 
-    fn condition(&self) -> String {
+    fn status(&self) -> String {
         let life = match (&self.exit, self.life) {
             (Some(exit), Life::Exited) => exit.to_string(),
             (Some(exit), life) => format!("{exit}, now {life}"),
@@ -275,6 +275,44 @@ mod tests {
             ..health
         };
         assert_eq!(health.to_string(), "healthy");
+    }
+
+    #[test]
+    fn only_what_is_amiss_alarms() {
+        let alarming = |state: &ContainerState| -> Vec<String> {
+            let facts = state.facts();
+            let bad = facts
+                .iter()
+                .filter(|(name, text)| fact::is_alarming(name, text));
+            bad.map(|(name, text)| format!("{name}: {text}")).collect()
+        };
+        let health = |verdict, failures| Healthcheck {
+            verdict,
+            failures,
+            output: "no route".into(),
+        };
+        let mut state = ContainerState {
+            life: Life::Running,
+            health: Some(health(Verdict::Starting, 1)),
+            ..ContainerState::default()
+        };
+        assert!(alarming(&state).is_empty());
+        state.health = Some(health(Verdict::Unhealthy, 3));
+        state.life = Life::Paused;
+        state.out_of_memory = 1;
+        assert_eq!(
+            alarming(&state),
+            [
+                "status: paused",
+                "health: unhealthy ×3 · no route",
+                "oom: the kernel killed a process in it"
+            ]
+        );
+        state.exit = Some(exit(Some(3), false));
+        assert_eq!(
+            alarming(&state)[0],
+            "status: exited with status 3, now paused"
+        );
     }
 
     #[test]
