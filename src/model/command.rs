@@ -45,6 +45,8 @@ pub enum Command {
     Restart(InstanceId),
     Stop(InstanceId),
     Start(InstanceId),
+    /// Starts all failed instances of the session again, with fresh restart budgets.
+    RetryFailed(SessionId),
     /// Stops it and forgets it.
     Remove(InstanceId),
     Call(ToolCall),

@@ -5,13 +5,15 @@ use std::sync::Arc;
 use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
 
-use super::core::{Asker, Core, new_session_id};
+use super::core::{Asker, Core, InstancePost, new_session_id};
 use super::errand::Errand;
 use super::handle::{Envelope, Reply};
 use super::lifecycle::Wish;
 use super::mailbox::Mail;
 use super::{session, shared};
-use crate::model::{Caller, Command, Failure, Happening, InstanceId, SessionId, Stage, ToolCall};
+use crate::model::{
+    Caller, Command, Failure, Happening, InstanceId, Phase, SessionId, Stage, ToolCall,
+};
 
 /// Takes commands until the orchestrator closes.
 pub(super) async fn run(core: Arc<Core>, mut commands: mpsc::Receiver<Envelope>) {
@@ -63,6 +65,7 @@ fn route(core: &Arc<Core>, command: Command, asker: Asker) {
         },
         Command::Start(id) => wish(core, &id, Wish::Start, asker),
         Command::Stop(id) => wish(core, &id, Wish::Stop, asker),
+        Command::RetryFailed(id) => asker.answer(retry_failed(core, &id).map(accepted)),
         Command::Restart(id) => wish(core, &id, Wish::Restart, asker),
         Command::Remove(id) => match shared::refuse_to_remove(core, &id) {
             Ok(()) => wish(core, &id, Wish::Remove, asker),
@@ -122,6 +125,29 @@ fn deliver(core: &Core, id: &InstanceId, asker: Asker, mail: impl FnOnce(Asker) 
         Stage::Run,
         format!("instance {} {why}", id.short()),
     )));
+}
+
+/// What comes of each shows in the fleet; one that has no room for the wish is told of.
+fn retry_failed(core: &Core, session: &SessionId) -> Result<(), Failure> {
+    let is_failed =
+        |post: &InstancePost| post.session == *session && *post.phase.borrow() == Phase::Failed;
+    let posts = core.instances.read();
+    let failed: Vec<_> = posts.iter().filter(|(_, post)| is_failed(post)).collect();
+    if failed.is_empty() {
+        let text = format!("nothing has failed in session {}", session.short());
+        return Err(Failure::other(Stage::Start, text));
+    }
+    let failed: Vec<_> = failed.into_iter().map(|(id, _)| id.clone()).collect();
+    drop(posts);
+    for id in failed {
+        wish(
+            core,
+            &id,
+            Wish::Start,
+            Asker::new(None, core.reporter.clone()),
+        );
+    }
+    Ok(())
 }
 
 /// Only the two instances concerned are woken, however many there are.

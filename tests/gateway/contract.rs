@@ -86,8 +86,8 @@ async fn arguments_are_accepted_wrapped_in_args() {
         .answer("call_backend_tool", json!({ "args": call }))
         .await;
     assert_eq!(result["content"][0]["text"], "hi");
-    let ping = json!({ "args": { "rk_session_id": session.id } });
-    let pong = agent.answer("ping", ping).await;
+    let asked = json!({ "args": { "rk_session_id": session.id } });
+    let pong = agent.answer("ping", asked).await;
     assert_eq!(pong, json!({ "reply": "pong", "session_id": session.id }));
     let quoted = json!({ "args": json!({ "rk_session_id": session.id }).to_string() });
     let answer = agent.answer("cleanup_session", quoted).await;

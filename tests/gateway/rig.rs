@@ -93,7 +93,7 @@ impl Rig {
         let directory = tempfile::tempdir().unwrap();
         let orchestrator = orchestrator::start(Setup {
             config: config.clone(),
-            drivers: Arc::new(Installed::new()),
+            drivers: Arc::new(Installed::new(&std::env::temp_dir())),
             run: RunId::new("test"),
             results: ResultStore::new(directory.path()),
             history: None,
