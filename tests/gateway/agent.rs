@@ -110,16 +110,13 @@ impl Agent {
     }
 
     /// The result of a call of one of our tools.
-    #[track_caller]
-    pub fn tool(&mut self, name: &str, arguments: Value) -> impl Future<Output = Value> {
+    pub async fn tool(&mut self, name: &str, arguments: Value) -> Value {
         let params = json!({ "name": name, "arguments": arguments });
-        async move {
-            let response = self.request("tools/call", params).await;
-            assert_eq!(response.head.status, 200, "{}", response.text());
-            let message = response.messages().pop().unwrap();
-            assert!(message["error"].is_null(), "{message}");
-            message["result"].clone()
-        }
+        let response = self.request("tools/call", params).await;
+        assert_eq!(response.head.status, 200, "{}", response.text());
+        let message = response.messages().pop().unwrap();
+        assert!(message["error"].is_null(), "{message}");
+        message["result"].clone()
     }
 
     /// What one of our tools answers, which is the same in both of its forms.

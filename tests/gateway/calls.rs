@@ -317,7 +317,7 @@ async fn a_large_answer_comes_whole() {
     for size in [60 << 10, 70 << 10, 5 << 20] {
         let mut text = String::new();
         while text.len() < size {
-            write!(text, "line \"{}\" \\ \t ü\n", text.len()).unwrap();
+            writeln!(text, "line \"{}\" \\ \t ü", text.len()).unwrap();
         }
         let call = at(&session, "echo", &json!({ "text": text }));
         let result = agent.answer("call_backend_tool", call.clone()).await;

@@ -53,7 +53,7 @@ async fn live(address: std::net::SocketAddr, seed: u64) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_is_left_of_a_crowd() {
     let rig = Rig::with(backends(), |options| {
-        options.session_idle_timeout = Some(IDLE)
+        options.session_idle_timeout = Some(IDLE);
     })
     .await;
     let began = Instant::now();

@@ -23,10 +23,7 @@ async fn is_up(rig: &Rig) {
 async fn bodies_that_are_no_message_are_refused() {
     let rig = Rig::new().await;
     let deep = "[".repeat(100_000);
-    let deep_params = format!(
-        r#"{{"jsonrpc":"2.0","id":1,"method":"ping","params":{}"#,
-        deep
-    );
+    let deep_params = format!(r#"{{"jsonrpc":"2.0","id":1,"method":"ping","params":{deep}"#);
     for (body, code) in [
         (&b"{"[..], -32700),
         (b"nonsense", -32700),
@@ -91,7 +88,7 @@ async fn a_giant_body_is_refused_before_it_is_sent() {
     let head =
         format!("POST /mcp HTTP/1.1\r\n{HOST}\r\n{JSON}\r\ntransfer-encoding: chunked\r\n\r\n");
     wire.send(head.as_bytes()).await;
-    let chunk = [b"8000\r\n", &[b' '; 0x8000][..], b"\r\n"].concat();
+    let chunk = [&b"8000\r\n"[..], &vec![b' '; 0x8000], b"\r\n"].concat();
     for _ in 0..64 {
         wire.send(&chunk).await;
     }
@@ -103,7 +100,7 @@ async fn a_giant_body_is_refused_before_it_is_sent() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn whoever_dawdles_is_shown_out() {
     let rig = Rig::with(backends(), |options| {
-        options.read_timeout = Duration::from_millis(300)
+        options.read_timeout = Duration::from_millis(300);
     })
     .await;
     // One byte of a head now and then.
@@ -210,7 +207,7 @@ async fn pages_of_others_cannot_come_in() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn without_the_token_nobody_comes_in() {
     let rig = Rig::with(backends(), |options| {
-        options.token = Some(Secret::new("s3cret"))
+        options.token = Some(Secret::new("s3cret"));
     })
     .await;
     for (method, header) in [

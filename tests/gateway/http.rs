@@ -105,7 +105,9 @@ impl Wire {
             request += "\r\n";
         }
         if !body.is_empty() {
-            request += &format!("content-length: {}\r\n", body.len());
+            for part in ["content-length: ", &body.len().to_string(), "\r\n"] {
+                request += part;
+            }
         }
         let mut bytes = (request + "\r\n").into_bytes();
         bytes.extend_from_slice(body);

@@ -84,7 +84,7 @@ async fn a_session_may_have_so_many_calls_in_flight() {
             at(&free, "echo", &json!({ "text": "x" })),
         )
         .await;
-    let [first, _second] = others;
+    let [first, second] = others;
     drop(first);
     // Its cancellation takes a moment to be noticed.
     let made_room = async {
@@ -93,7 +93,7 @@ async fn a_session_may_have_so_many_calls_in_flight() {
         }
     };
     within(made_room).await;
-    drop(_second);
+    drop(second);
     rig.end().await;
 }
 
