@@ -93,8 +93,16 @@ impl Contact {
         self.change(|state| state.reconnects = state.reconnects.saturating_add(1));
     }
 
+    /// The server has answered in a way that we know.
     pub fn speaks(&self, transport: &'static str) {
-        self.change(|state| state.transport = transport);
+        if self.standing().transport != transport {
+            self.change(|state| state.transport = transport);
+        }
+    }
+
+    /// Whether it ever has.
+    pub fn has_begun(&self) -> bool {
+        !self.0.state.lock().transport.is_empty()
     }
 
     fn change(&self, how: impl FnOnce(&mut Standing)) {

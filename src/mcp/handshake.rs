@@ -1,5 +1,5 @@
-//! Finding out which protocol revision a server speaks: `initialize` first, so that an older server
-//! never pays for a probe; `server/discover` where a server refuses that.
+//! Finding out which protocol revision a server speaks: over pipes `initialize` first, so that an older server
+//! never pays for a probe, and `server/discover` where a server refuses that; over HTTP the other way round.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,12 +11,15 @@ use super::hints::failure;
 use super::link::{Link, Revision};
 use super::questions;
 use super::wire::{Payload, Reply, excerpt};
-use crate::model::{Cause, Era, Failure, ServerInfo, Stage};
+use crate::model::{Cause, Era, Failure, Reach, ServerInfo, Stage};
 
 /// Revisions with `initialize`, the preferred one first.
 const SESSIONS: [&str; 4] = ["2025-11-25", "2025-06-18", "2025-03-26", "2024-11-05"];
 /// The revision without sessions.
 const STATELESS: &str = "2026-07-28";
+
+/// For a server of before to refuse what it does not know.
+const PROBE: Duration = Duration::from_secs(5);
 
 const META: &str = "io.modelcontextprotocol";
 
@@ -26,7 +29,12 @@ pub(super) async fn shake_hands(
     limit: Duration,
     discover_first: bool,
 ) -> Result<ServerInfo, Failure> {
-    let (what, done) = if discover_first {
+    let (what, done) = if link.is_http {
+        (
+            "initialize",
+            timeout(limit, negotiate_over_http(link)).await,
+        )
+    } else if discover_first {
         ("server/discover", timeout(limit, discover(link)).await)
     } else {
         ("initialize", timeout(limit, negotiate(link)).await)
@@ -57,32 +65,71 @@ pub(super) async fn shake_hands(
 }
 
 async fn negotiate(link: &Arc<Link>) -> Result<ServerInfo, Cause> {
-    match initialize(link, SESSIONS[0]).await {
-        Ok(answer) => accept(link, &answer).await,
-        Err(Cause::Rpc {
-            code,
-            message,
-            data,
-        }) => {
-            let offered = supported(data.as_deref());
-            let known = SESSIONS
-                .into_iter()
-                .find(|ours| offered.iter().any(|one| one == ours));
-            if let Some(version) = known {
-                return accept(link, &initialize(link, version).await?).await;
-            }
-            discover(link).await.map_err(|cause| match cause {
-                Cause::Rpc { .. } if !offered.is_empty() => version_conflict(&offered.join(", ")),
-                // It knows neither, or ended: why it refused the first is the reason.
-                Cause::Rpc { .. } | Cause::Closed | Cause::Source { .. } => Cause::Rpc {
-                    code,
-                    message,
-                    data,
-                },
-                other => other,
-            })
-        }
-        Err(other) => Err(other),
+    let refused = match sessions(link, SESSIONS[0]).await {
+        Err(refused @ Cause::Rpc { .. }) => refused,
+        agreed => return agreed,
+    };
+    let offered = offered(&refused);
+    if let Some(version) = ours(&offered) {
+        return sessions(link, version).await;
+    }
+    discover(link).await.map_err(|cause| match cause {
+        Cause::Rpc { .. } if !offered.is_empty() => version_conflict(&offered.join(", ")),
+        // It knows neither, or ended: why it refused the first is the reason.
+        Cause::Rpc { .. } | Cause::Closed | Cause::Source { .. } => refused,
+        other => other,
+    })
+}
+
+/// Over HTTP the newest revision comes first, as its page on the transport asks: a server of before refuses it
+/// at once, one of both serves it.
+async fn negotiate_over_http(link: &Arc<Link>) -> Result<ServerInfo, Cause> {
+    let mut refused = match probe(link).await {
+        Err(refused) => refused,
+        agreed => return agreed,
+    };
+    if offered(&refused).iter().any(|version| version == STATELESS) {
+        // It did not like the request, but it says that it knows the revision.
+        refused = match probe(link).await {
+            Err(refused) => refused,
+            agreed => return agreed,
+        };
+    }
+    let offered = offered(&refused);
+    let version = match ours(&offered) {
+        Some(version) => version,
+        None if !offered.is_empty() => return Err(version_conflict(&offered.join(", "))),
+        None if may_be_older(&refused) => SESSIONS[0],
+        None => return Err(refused),
+    };
+    link.forget_revision();
+    match sessions(link, version).await {
+        Err(again @ Cause::Rpc { .. }) => match ours(&self::offered(&again)) {
+            Some(other) if other != version => sessions(link, other).await,
+            _ => Err(again),
+        },
+        agreed => agreed,
+    }
+}
+
+async fn probe(link: &Arc<Link>) -> Result<ServerInfo, Cause> {
+    timeout(PROBE, discover(link)).await.unwrap_or_else(|_| {
+        Err(Cause::Deadline {
+            what: "server/discover".into(),
+            after: PROBE,
+        })
+    })
+}
+
+/// Whether a server that refuses `server/discover` like this may be one with sessions.
+fn may_be_older(refused: &Cause) -> bool {
+    match refused {
+        // What only a server of the newest revision says.
+        Cause::Rpc { code, .. } => !matches!(code, -32022..=-32020),
+        Cause::Http { status, .. } => matches!(status, 400 | 404..=406 | 410..=422 | 500 | 501),
+        Cause::Unreachable { reach, .. } => *reach == Reach::Lost,
+        Cause::Protocol(_) | Cause::Deadline { .. } => true,
+        _ => false,
     }
 }
 
@@ -90,7 +137,7 @@ async fn negotiate(link: &Arc<Link>) -> Result<ServerInfo, Cause> {
 pub(super) async fn renew(link: &Arc<Link>) -> Result<(), Cause> {
     let known = link.revision();
     let version = known.as_ref().map_or(SESSIONS[0], |known| &known.name);
-    let server = accept(link, &initialize(link, version).await?).await?;
+    let server = sessions(link, version).await?;
     match known {
         Some(known) if known.era != server.era => Err(Cause::Protocol(format!(
             "the server was exchanged for one that speaks {}",
@@ -100,13 +147,15 @@ pub(super) async fn renew(link: &Arc<Link>) -> Result<(), Cause> {
     }
 }
 
-async fn initialize(link: &Arc<Link>, version: &str) -> Result<Value, Cause> {
+/// Begins a session, in this revision or another of ours that the server prefers.
+async fn sessions(link: &Arc<Link>, version: &str) -> Result<ServerInfo, Cause> {
     let params = json!({
         "protocolVersion": version,
         "capabilities": questions::capabilities(),
         "clientInfo": client_info(),
     });
-    read("initialize", link.exchange("initialize", &params).await)
+    let answer = read("initialize", link.exchange("initialize", &params).await)?;
+    accept(link, &answer).await
 }
 
 /// The server answered `initialize`: is it a revision we speak?
@@ -147,25 +196,8 @@ async fn discover(link: &Arc<Link>) -> Result<ServerInfo, Cause> {
         era: Era::Stateless,
         meta: Some(Arc::new(meta)),
     });
-    let answer = match link.exchange("server/discover", &json!({})).await {
-        Err(Cause::Rpc {
-            code,
-            message,
-            data,
-        }) => {
-            let offered = supported(data.as_deref());
-            return Err(if offered.is_empty() {
-                Cause::Rpc {
-                    code,
-                    message,
-                    data,
-                }
-            } else {
-                version_conflict(&offered.join(", "))
-            });
-        }
-        reply => read("server/discover", reply)?,
-    };
+    let answer = link.exchange("server/discover", &json!({})).await;
+    let answer = read("server/discover", answer)?;
     let versions = texts(&answer["supportedVersions"]);
     if !versions.iter().any(|version| version == STATELESS) {
         return Err(version_conflict(&versions.join(", ")));
@@ -218,11 +250,22 @@ fn version_conflict(server: &str) -> Cause {
 }
 
 /// The revisions named in a refusal (`-32022`, or `-32602` before 2026).
-fn supported(data: Option<&str>) -> Vec<String> {
-    let data: Value = data
-        .and_then(|data| serde_json::from_str(data).ok())
-        .unwrap_or_default();
+fn offered(refused: &Cause) -> Vec<String> {
+    let Cause::Rpc {
+        data: Some(data), ..
+    } = refused
+    else {
+        return Vec::new();
+    };
+    let data: Value = serde_json::from_str(data).unwrap_or_default();
     texts(&data["supported"])
+}
+
+/// The one of these with `initialize` that we like most.
+fn ours(offered: &[String]) -> Option<&'static str> {
+    SESSIONS
+        .into_iter()
+        .find(|ours| offered.iter().any(|one| one == ours))
 }
 
 fn texts(list: &Value) -> Vec<String> {

@@ -148,7 +148,7 @@ pub(super) async fn read(http: Arc<Http>, mut stream: Stream) {
         }
     };
     *http.legacy.state.lock() = State::Lost;
-    http.contact.failed(&ended);
+    http.failed(&ended);
     http.link.fail_waiting(&ended);
     http.remark(&format!("opening the stream again: {ended}"));
     // A server that ends each stream at once is not to be asked without end.
