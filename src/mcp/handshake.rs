@@ -35,7 +35,7 @@ pub(super) async fn shake_hands(
             timeout(limit, negotiate_over_http(link)).await,
         )
     } else if discover_first {
-        ("server/discover", timeout(limit, discover(link)).await)
+        ("server/discover", timeout(limit, discover_only(link)).await)
     } else {
         ("initialize", timeout(limit, negotiate(link)).await)
     };
@@ -64,20 +64,55 @@ pub(super) async fn shake_hands(
     })
 }
 
+/// Why there is no agreement, and the revisions that the server offered meanwhile.
+struct Refused {
+    cause: Cause,
+    offered: Vec<String>,
+}
+
+impl From<Cause> for Refused {
+    fn from(cause: Cause) -> Self {
+        let offered = offered(&cause);
+        Self { cause, offered }
+    }
+}
+
+impl Refused {
+    /// The revision with `initialize` among those offered that we like most.
+    fn session(&self) -> Option<&'static str> {
+        SESSIONS
+            .into_iter()
+            .find(|ours| self.offered.iter().any(|one| one == ours))
+    }
+
+    fn offers(&self, version: &str) -> bool {
+        self.offered.iter().any(|one| one == version)
+    }
+
+    /// An offer of nothing that we speak says more than the refusal.
+    fn into_cause(self) -> Cause {
+        if self.offered.is_empty() || self.offers(STATELESS) || self.session().is_some() {
+            self.cause
+        } else {
+            version_conflict(&self.offered.join(", "))
+        }
+    }
+}
+
 async fn negotiate(link: &Arc<Link>) -> Result<ServerInfo, Cause> {
-    let refused = match sessions(link, SESSIONS[0]).await {
-        Err(refused @ Cause::Rpc { .. }) => refused,
+    let refused = match begin_session(link, SESSIONS[0]).await {
+        Err(cause @ Cause::Rpc { .. }) => Refused::from(cause),
         agreed => return agreed,
     };
-    let offered = offered(&refused);
-    if let Some(version) = ours(&offered) {
-        return sessions(link, version).await;
+    if let Some(version) = refused.session() {
+        return begin_session(link, version).await;
     }
-    discover(link).await.map_err(|cause| match cause {
-        Cause::Rpc { .. } if !offered.is_empty() => version_conflict(&offered.join(", ")),
+    discover(link).await.map_err(|again| match again.cause {
         // It knows neither, or ended: why it refused the first is the reason.
-        Cause::Rpc { .. } | Cause::Closed | Cause::Source { .. } => refused,
-        other => other,
+        Cause::Rpc { .. } | Cause::Closed | Cause::Source { .. } if again.offered.is_empty() => {
+            refused.into_cause()
+        }
+        _ => again.into_cause(),
     })
 }
 
@@ -85,39 +120,39 @@ async fn negotiate(link: &Arc<Link>) -> Result<ServerInfo, Cause> {
 /// at once, one of both serves it.
 async fn negotiate_over_http(link: &Arc<Link>) -> Result<ServerInfo, Cause> {
     let mut refused = match probe(link).await {
+        Ok(agreed) => return Ok(agreed),
         Err(refused) => refused,
-        agreed => return agreed,
     };
-    if offered(&refused).iter().any(|version| version == STATELESS) {
+    if refused.offers(STATELESS) {
         // It did not like the request, but it says that it knows the revision.
         refused = match probe(link).await {
+            Ok(agreed) => return Ok(agreed),
             Err(refused) => refused,
-            agreed => return agreed,
         };
     }
-    let offered = offered(&refused);
-    let version = match ours(&offered) {
+    let version = match refused.session() {
         Some(version) => version,
-        None if !offered.is_empty() => return Err(version_conflict(&offered.join(", "))),
-        None if may_be_older(&refused) => SESSIONS[0],
-        None => return Err(refused),
+        None if refused.offered.is_empty() && may_be_older(&refused.cause) => SESSIONS[0],
+        None => return Err(refused.into_cause()),
     };
     link.forget_revision();
-    match sessions(link, version).await {
-        Err(again @ Cause::Rpc { .. }) => match ours(&self::offered(&again)) {
-            Some(other) if other != version => sessions(link, other).await,
-            _ => Err(again),
-        },
-        agreed => agreed,
+    let refused = match begin_session(link, version).await {
+        Err(cause @ Cause::Rpc { .. }) => Refused::from(cause),
+        agreed => return agreed,
+    };
+    match refused.session() {
+        Some(other) if other != version => begin_session(link, other).await,
+        _ => Err(refused.into_cause()),
     }
 }
 
-async fn probe(link: &Arc<Link>) -> Result<ServerInfo, Cause> {
+async fn probe(link: &Arc<Link>) -> Result<ServerInfo, Refused> {
     timeout(PROBE, discover(link)).await.unwrap_or_else(|_| {
-        Err(Cause::Deadline {
+        let cause = Cause::Deadline {
             what: "server/discover".into(),
             after: PROBE,
-        })
+        };
+        Err(cause.into())
     })
 }
 
@@ -137,7 +172,7 @@ fn may_be_older(refused: &Cause) -> bool {
 pub(super) async fn renew(link: &Arc<Link>) -> Result<(), Cause> {
     let known = link.revision();
     let version = known.as_ref().map_or(SESSIONS[0], |known| &known.name);
-    let server = sessions(link, version).await?;
+    let server = begin_session(link, version).await?;
     match known {
         Some(known) if known.era != server.era => Err(Cause::Protocol(format!(
             "the server was exchanged for one that speaks {}",
@@ -148,7 +183,7 @@ pub(super) async fn renew(link: &Arc<Link>) -> Result<(), Cause> {
 }
 
 /// Begins a session, in this revision or another of ours that the server prefers.
-async fn sessions(link: &Arc<Link>, version: &str) -> Result<ServerInfo, Cause> {
+async fn begin_session(link: &Arc<Link>, version: &str) -> Result<ServerInfo, Cause> {
     let params = json!({
         "protocolVersion": version,
         "capabilities": questions::capabilities(),
@@ -164,7 +199,7 @@ async fn accept(link: &Arc<Link>, answer: &Value) -> Result<ServerInfo, Cause> {
         .as_str()
         .unwrap_or("of no version");
     if version == STATELESS {
-        return discover(link).await;
+        return discover_only(link).await;
     }
     if !SESSIONS.contains(&version) {
         return Err(version_conflict(version));
@@ -183,7 +218,11 @@ async fn accept(link: &Arc<Link>, answer: &Value) -> Result<ServerInfo, Cause> {
     ))
 }
 
-async fn discover(link: &Arc<Link>) -> Result<ServerInfo, Cause> {
+async fn discover_only(link: &Arc<Link>) -> Result<ServerInfo, Cause> {
+    discover(link).await.map_err(Refused::into_cause)
+}
+
+async fn discover(link: &Arc<Link>) -> Result<ServerInfo, Refused> {
     let mut meta = Map::new();
     meta.insert(format!("{META}/protocolVersion"), STATELESS.into());
     meta.insert(format!("{META}/clientInfo"), client_info());
@@ -198,9 +237,12 @@ async fn discover(link: &Arc<Link>) -> Result<ServerInfo, Cause> {
     });
     let answer = link.exchange("server/discover", &json!({})).await;
     let answer = read("server/discover", answer)?;
-    let versions = texts(&answer["supportedVersions"]);
-    if !versions.iter().any(|version| version == STATELESS) {
-        return Err(version_conflict(&versions.join(", ")));
+    let refused = Refused {
+        cause: Cause::Protocol("the answer to server/discover names no revision".to_owned()),
+        offered: texts(&answer["supportedVersions"]),
+    };
+    if !refused.offers(STATELESS) {
+        return Err(refused);
     }
     let named = &answer["_meta"][format!("{META}/serverInfo")];
     let named = if named.is_null() {
@@ -259,13 +301,6 @@ fn offered(refused: &Cause) -> Vec<String> {
     };
     let data: Value = serde_json::from_str(data).unwrap_or_default();
     texts(&data["supported"])
-}
-
-/// The one of these with `initialize` that we like most.
-fn ours(offered: &[String]) -> Option<&'static str> {
-    SESSIONS
-        .into_iter()
-        .find(|ours| offered.iter().any(|one| one == ours))
 }
 
 fn texts(list: &Value) -> Vec<String> {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderValue};
 use reqwest::{Method, Response};
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{sleep, timeout};
 
 use super::client::Ask;
 use super::session::{self, Session};
@@ -48,7 +48,10 @@ pub(super) async fn send(http: Arc<Http>, frame: Frame) {
                 () = sent.abandoned.cancelled() => {}
                 ended = exchange(&http, &sent, &frame.bytes) => {
                     if let Err(cause) = ended {
-                        http.failed(&cause);
+                        // Such a stream ends when the network wants it to.
+                        if sent.method != "subscriptions/listen" {
+                            http.failed(&cause);
+                        }
                         // If it was answered all the same, nothing is amiss.
                         let _ = http.link.resolve(sent.id, Err(cause));
                     }
@@ -156,7 +159,6 @@ async fn attempt(
     } else {
         HeaderMap::new()
     };
-    let began = Instant::now();
     *sent.leg.lock() = Leg::Asked;
     let answer = post(http, session, mirrored, bytes.clone()).await?;
     *sent.leg.lock() = Leg::Answering;
@@ -172,7 +174,7 @@ async fn attempt(
         }
         return Err(trouble);
     }
-    http.contact.answered(began.elapsed());
+    http.contact.answered();
     http.sessions.note_stray(sent.method, answer.headers());
     if is_first {
         http.sessions.begin(answer.headers());
