@@ -77,7 +77,7 @@ impl RunDirectory {
     /// Makes the directory of `run` in `cache`, and removes those of runs that no longer live.
     pub fn create(cache: &Path, run: &RunId) -> io::Result<Self> {
         private_directory(cache)?;
-        let path = cache.join(format!("{RUN}{run}"));
+        let path = directory(cache, run);
         let ours = hold(cache)?;
         set_aside(cache, &abandoned(cache)?);
         private_directory(&path)?;
@@ -134,6 +134,16 @@ pub fn all(cache: &Path) -> io::Result<Vec<Run>> {
         .into_iter()
         .filter_map(run)
         .collect())
+}
+
+/// Where the directory of a run is beside all others, if this is the directory of a run: it need not exist.
+pub fn beside(run: &Path) -> Option<&Path> {
+    id(run).and_then(|_| run.parent())
+}
+
+/// The directory that a run would have.
+pub fn directory(cache: &Path, run: &RunId) -> PathBuf {
+    cache.join(format!("{RUN}{run}"))
 }
 
 /// Removes the directories of runs that no longer live; returns whose they were.

@@ -11,8 +11,9 @@ use super::survey::{Leftover, Survey};
 use super::table::Table;
 use crate::console::widgets::text::age;
 use crate::drivers::{Installed, Life, Trace};
+use crate::model::RunId;
 use crate::paths::Paths;
-use crate::runs::{InstanceNote, Run};
+use crate::runs::{self, InstanceNote, Run};
 use crate::stores::lines::clean;
 
 /// Letters of an id that are enough to tell it from others.
@@ -22,7 +23,7 @@ const COMMAND: usize = 60;
 
 /// Prints it; returns how the program ends.
 pub fn run(is_json: bool, paths: &Paths, out: &mut dyn Write) -> anyhow::Result<Ending> {
-    let drivers = Installed::new(&paths.cache);
+    let drivers = Installed::new(&runs::directory(&paths.cache, &RunId::new("none")));
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;

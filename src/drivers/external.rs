@@ -106,17 +106,8 @@ impl Running for InContact {
     }
 
     fn facts(&self) -> Facts {
-        let standing = self.contact.standing();
         let mut facts = self.server.clone();
-        if !standing.transport.is_empty() {
-            facts.push(("speaks".into(), standing.transport.into()));
-        }
-        facts.push(("reconnects".into(), standing.reconnects.to_string().into()));
-        let failures = standing.failures.to_string();
-        facts.push(("failures in a row".into(), failures.into()));
-        if let Some((kind, words)) = standing.last_error {
-            facts.push(("last error".into(), format!("{kind}: {words}").into()));
-        }
+        facts.extend(self.contact.standing().facts());
         facts
     }
 

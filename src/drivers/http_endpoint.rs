@@ -5,6 +5,7 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use tokio::sync::watch;
 
+use super::Facts;
 use crate::model::{Cause, HttpServer};
 
 /// Where an instance speaks MCP over HTTP.
@@ -54,6 +55,23 @@ pub struct Standing {
     pub failures: u32,
     /// The kind of the last failure, and its words.
     pub last_error: Option<(&'static str, Arc<str>)>,
+}
+
+impl Standing {
+    /// As facts of an instance, in the order they are shown.
+    pub fn facts(&self) -> Facts {
+        let mut facts = Facts::new();
+        if !self.transport.is_empty() {
+            facts.push(("speaks".into(), self.transport.into()));
+        }
+        facts.push(("reconnects".into(), self.reconnects.to_string().into()));
+        let failures = self.failures.to_string();
+        facts.push(("failures in a row".into(), failures.into()));
+        if let Some((kind, words)) = &self.last_error {
+            facts.push(("last error".into(), format!("{kind}: {words}").into()));
+        }
+        facts
+    }
 }
 
 impl Contact {

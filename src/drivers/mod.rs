@@ -185,7 +185,7 @@ pub struct Installed {
 }
 
 impl Installed {
-    /// `directory` belongs to this run alone; copies of templates go below it.
+    /// `directory` is that of this run, beside those of all other runs; copies of templates go below it.
     pub fn new(directory: &Path) -> Self {
         let engine = docker::Engine::of_user();
         Self {

@@ -24,7 +24,7 @@ impl Drivers for Only {
     }
 }
 
-fn of(name: &str, mode: Mode) -> Backend {
+pub fn of(name: &str, mode: Mode) -> Backend {
     let start_timeout = seconds(60);
     Backend {
         mode,
@@ -33,7 +33,7 @@ fn of(name: &str, mode: Mode) -> Backend {
     }
 }
 
-fn deck(lab: &Lab, backends: Vec<Backend>) -> Deck {
+pub fn deck(lab: &Lab, backends: Vec<Backend>) -> Deck {
     let limits = Limits {
         parallel_starts: 64,
         ..Limits::default()
@@ -47,7 +47,7 @@ fn deck(lab: &Lab, backends: Vec<Backend>) -> Deck {
 }
 
 /// Everything ends, and nothing is left of it.
-async fn down(lab: &Lab, deck: Deck) {
+pub async fn down(lab: &Lab, deck: Deck) {
     let left = deck
         .orchestrator
         .shutdown(|_| (), std::future::pending())

@@ -11,6 +11,7 @@ use bollard::query_parameters::{
 use envdeck::drivers::Order;
 use envdeck::drivers::docker::{Containers, Engine};
 use envdeck::model::{ContainerOptions, InstanceId, LocalDocker, Mode, RunId};
+use envdeck::runs;
 use envdeck::stores::logs::LogStore;
 
 use crate::bench::{Bench, order};
@@ -73,10 +74,12 @@ impl Lab {
         let image = docker.inspect_image(IMAGE).await;
         image.expect("the image is there: tests/images/build");
         let directory = tempfile::tempdir().unwrap();
+        let run = RunId::new(format!("test-{:016x}", rand::random::<u64>()));
+        let copies = runs::directory(directory.path(), &run).join("copies");
         Self {
             docker,
-            driver: Arc::new(Containers::new(Engine::of_user(), directory.path())),
-            run: RunId::new(format!("test-{:016x}", rand::random::<u64>())),
+            driver: Arc::new(Containers::new(Engine::of_user(), copies)),
+            run,
             directory,
         }
     }
@@ -126,8 +129,10 @@ impl Lab {
     pub async fn is_clean_of(&self, instance: &InstanceId) {
         let left = self.carrying("envdeck.instance", instance.as_str()).await;
         assert!(left.is_empty(), "left of {instance}: {left:?}");
-        let copies = std::fs::read_dir(self.directory.path()).unwrap().count();
-        assert_eq!(copies, 0, "directories are left");
+        let copies = runs::directory(self.directory.path(), &self.run).join("copies");
+        let copies = std::fs::read_dir(copies).into_iter().flatten().flatten();
+        let names: Vec<_> = copies.map(|copy| copy.file_name()).collect();
+        assert!(names.is_empty(), "copies are left: {names:?}");
     }
 }
 

@@ -19,6 +19,7 @@ mod lab;
 #[allow(dead_code)]
 #[path = "../common/server.rs"]
 mod server;
+mod servers;
 mod starts;
 #[path = "../drivers/wire.rs"]
 mod wire;

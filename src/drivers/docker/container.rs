@@ -1,4 +1,4 @@
-//! One running container: its streams, its facts, its end.
+//! One running container: its facts, its end, and what can be done with it.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -7,40 +7,74 @@ use std::time::Duration;
 use bollard::query_parameters::StopContainerOptionsBuilder;
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout, timeout_at};
-use tokio_util::task::AbortOnDropHandle;
 
-use super::attach::Pipes;
+use super::channel::{Changes, Channel};
 use super::engine::{Engine, USUAL};
 use super::remover::Footprint;
 use super::stats::Stats;
 use super::watch::Watched;
 use super::{inspect, shell, words};
-use crate::drivers::{Endpoint, Facts, Running, Shell, Task, Usage, WindowSize};
-use crate::model::{Exit, Failure, Secret, Stage};
+use crate::drivers::{Endpoint, Facts, HttpEndpoint, Running, Shell, Task, Usage, WindowSize};
+use crate::model::{Exit, Failure, Secret};
 use crate::stores::logs::{LogWriter, Source};
 
-/// For the rest of the output after the end.
-const DRAIN: Duration = Duration::from_millis(500);
 /// A server that ends when its stdin closes may do so in peace before it gets a signal.
 const GOODBYE: Duration = Duration::from_millis(200);
 
 /// A started container.
 pub struct Container {
+    pub id: Arc<str>,
+    engine: Engine,
+    /// What does not change of its facts.
+    made_of: Facts,
+    channel: Channel,
+    changes: Changes,
+    watched: Watched,
+    stats: Stats,
+    secrets: Arc<BTreeMap<String, Secret>>,
+    log: LogWriter,
+    footprint: Footprint,
+}
+
+/// What a container is made of.
+pub struct Parts {
     pub engine: Engine,
     pub id: Arc<str>,
-    pub name: Arc<str>,
-    pub image: Arc<str>,
-    pub pipes: Option<Pipes>,
-    pub pump: Option<AbortOnDropHandle<()>>,
-    pub drain_until: Option<Instant>,
+    pub facts: Facts,
+    pub channel: Channel,
     pub watched: Watched,
-    pub stats: Stats,
-    pub secrets: Arc<BTreeMap<String, Secret>>,
+    pub secrets: BTreeMap<String, Secret>,
     pub log: LogWriter,
     pub footprint: Footprint,
 }
 
+impl From<Parts> for Container {
+    fn from(parts: Parts) -> Self {
+        Self {
+            id: parts.id,
+            made_of: parts.facts,
+            changes: parts.channel.changes(&parts.watched),
+            channel: parts.channel,
+            stats: Stats::new(parts.engine.clone(), &parts.watched),
+            watched: parts.watched,
+            engine: parts.engine,
+            secrets: Arc::new(parts.secrets),
+            log: parts.log,
+            footprint: parts.footprint,
+        }
+    }
+}
+
 impl Container {
+    /// It answers at its port.
+    pub fn listens(&mut self, at: HttpEndpoint) {
+        let url = at.server.shown_url();
+        self.made_of.push(("url".into(), url.into()));
+        if let Channel::Http { endpoint, .. } = &mut self.channel {
+            *endpoint = Some(at);
+        }
+    }
+
     /// An end that was no start at all has a better reason than its status.
     fn explained(&self, exit: Exit) -> Result<Exit, Failure> {
         if matches!(exit.code, Some(126 | 127)) {
@@ -52,30 +86,17 @@ impl Container {
         Ok(exit)
     }
 
-    /// Waits for the end of its output, but not for long.
-    async fn drain(&mut self) {
-        let deadline = *self
-            .drain_until
-            .get_or_insert_with(|| Instant::now() + DRAIN);
-        if let Some(pump) = &mut self.pump
-            && timeout_at(deadline, pump).await.is_ok()
-        {
-            self.pump = None;
-        }
-    }
-
     async fn end(mut self, grace: Duration) -> Result<(), Failure> {
-        // Closes its stdin, unless a client holds it.
-        self.pipes = None;
         let deadline = Instant::now() + grace;
-        if timeout(GOODBYE.min(grace), self.watched.ended())
-            .await
-            .is_err()
-        {
+        let goodbye = if self.channel.close() {
+            GOODBYE.min(grace)
+        } else {
+            Duration::ZERO
+        };
+        if timeout(goodbye, self.watched.ended()).await.is_err() {
             self.ask_to_end(grace, deadline).await;
         }
-        let removed = self.footprint.remove().await;
-        removed.map_err(|trouble| trouble.at(Stage::Remove))
+        self.footprint.remove().await
     }
 
     async fn ask_to_end(&mut self, grace: Duration, deadline: Instant) {
@@ -101,25 +122,19 @@ impl Container {
 
 impl Running for Container {
     fn endpoint(&mut self) -> Endpoint {
-        let Pipes { stdin, stdout } = self.pipes.take().expect("the endpoint is taken once");
-        Endpoint::Stdio {
-            read: Box::new(stdout),
-            write: Box::new(stdin),
-        }
+        self.channel.endpoint().expect("the endpoint is taken once")
     }
 
     fn facts(&self) -> Facts {
-        let mut facts = vec![
-            ("container".into(), short(&self.id).into()),
-            ("name".into(), self.name.clone()),
-            ("image".into(), self.image.clone()),
-        ];
-        facts.extend(self.watched.facts());
+        let facts = self.made_of.iter().cloned();
         facts
+            .chain(self.watched.facts())
+            .chain(self.channel.facts())
+            .collect()
     }
 
     fn changes(&self) -> Option<watch::Receiver<()>> {
-        Some(self.watched.facts_changed())
+        Some(self.changes.receiver.clone())
     }
 
     fn excuse(&self) -> Option<&'static str> {
@@ -129,13 +144,20 @@ impl Running for Container {
     fn wait(&mut self) -> Task<'_, Exit> {
         Box::pin(async move {
             let exit = self.watched.ended().await;
-            self.drain().await;
+            self.channel.drain().await;
             self.explained(exit)
         })
     }
 
     fn usage(&mut self) -> Task<'_, Option<Usage>> {
         Box::pin(self.stats.usage())
+    }
+
+    fn flush_log(&mut self) -> Task<'_, ()> {
+        Box::pin(async move {
+            self.channel.flush().await;
+            Ok(())
+        })
     }
 
     fn inspect(&self) -> Task<'static, Option<String>> {

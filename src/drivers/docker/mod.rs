@@ -2,6 +2,7 @@
 
 mod address;
 mod attach;
+mod channel;
 pub mod command_line;
 mod container;
 pub mod create;
@@ -23,7 +24,6 @@ mod words;
 
 use std::collections::HashMap;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use parking_lot::Mutex;
@@ -32,33 +32,39 @@ pub use self::address::{Address, NoAddress};
 pub use self::engine::Engine;
 
 use self::engine::QUICK;
+use self::image::{Images, Wanted};
 use self::remover::Remover;
 use self::start::Start;
+use self::template::{Applied, Templates};
 use self::watch::Watcher;
 use self::words::Trouble;
 use super::{Driver, Order, Running, Task, Trace};
-use crate::model::{Failure, Mode, RunId, Stage};
+use crate::model::{Failure, InstanceId, LocalDocker, Mode, RunId, Stage};
 
 /// Makes containers.
 pub struct Containers {
     engine: Engine,
+    images: Images,
+    templates: Templates,
     remover: Remover,
     watchers: Mutex<HashMap<RunId, Watcher>>,
+    /// What starts that have not begun yet were given.
+    prepared: Mutex<HashMap<InstanceId, Option<Applied>>>,
     /// The engine was away when it should have been cleared.
-    owes_reaping: Arc<AtomicBool>,
-    /// Where copies of templates are made.
-    #[expect(dead_code, reason = "templates come next")]
-    copies: PathBuf,
+    owes_reaping: AtomicBool,
 }
 
 impl Containers {
+    /// Copies of templates are made in `copies`, which belongs to this run alone.
     pub fn new(engine: Engine, copies: impl Into<PathBuf>) -> Self {
         Self {
+            images: Images::new(engine.clone()),
+            templates: Templates::new(engine.clone(), copies.into()),
             remover: Remover::new(engine.clone()),
             engine,
             watchers: Mutex::default(),
-            owes_reaping: Arc::default(),
-            copies: copies.into(),
+            prepared: Mutex::default(),
+            owes_reaping: AtomicBool::default(),
         }
     }
 
@@ -70,30 +76,47 @@ impl Containers {
         watcher.or_insert_with(new).clone()
     }
 
-    async fn begin(&self, order: Order) -> Result<Box<dyn Running>, Failure> {
-        let backend = order.backend.clone();
-        let Mode::LocalDocker(spec) = &backend.mode else {
-            let text = format!("{} is not a local_docker", backend.mode.name());
-            return Err(Failure::other(Stage::Create, text));
-        };
+    /// The image is there, and the template is where the instance will find it.
+    async fn provide(&self, order: &Order) -> Result<Option<Applied>, Failure> {
+        let spec = spec(order)?;
         let ping = self.ping().await;
         ping.map_err(|trouble| trouble.at(Stage::Check))?;
         self.make_up_for_reaping(&order.run);
+        let wanted = Wanted {
+            reference: spec.image.as_str().into(),
+            platform: spec.options.platform.as_deref().map(Into::into),
+            pull: spec.options.pull,
+        };
+        let image = self.images.ensure(&wanted, &order.steps).await?;
+        let Some(template) = &spec.template else {
+            return Ok(None);
+        };
+        let applied = self.templates.apply(template, spec, &image, order);
+        applied.await.map(Some)
+    }
+
+    async fn begin(&self, order: Order) -> Result<Box<dyn Running>, Failure> {
+        let prepared = self.prepared.lock().remove(&order.instance);
+        let template = match prepared {
+            Some(template) => template,
+            None => self.provide(&order).await?,
+        };
         let start = Start {
             engine: &self.engine,
             remover: &self.remover,
             watcher: self.watcher(&order.run),
-            spec,
+            spec: spec(&order)?,
             order: &order,
         };
-        Ok(Box::new(start.run().await?))
+        Ok(Box::new(start.run(template).await?))
     }
 
     fn make_up_for_reaping(&self, run: &RunId) {
         if self.owes_reaping.swap(false, Ordering::Relaxed) {
-            let (engine, run) = (self.engine.clone(), run.clone());
+            let (engine, templates, run) =
+                (self.engine.clone(), self.templates.clone(), run.clone());
             tokio::spawn(async move {
-                match reap::reap(&engine, &run).await {
+                match reap::reap(&engine, &templates, &run).await {
                     Ok(count) => {
                         tracing::info!("local_docker: removed {count} left by killed runs");
                     }
@@ -126,6 +149,14 @@ impl Driver for Containers {
         })
     }
 
+    fn prepare(&self, order: Order) -> Task<'_, ()> {
+        Box::pin(async move {
+            let template = self.provide(&order).await?;
+            self.prepared.lock().insert(order.instance, template);
+            Ok(())
+        })
+    }
+
     fn start(&self, order: Order) -> Task<'_, Box<dyn Running>> {
         Box::pin(self.begin(order))
     }
@@ -133,7 +164,7 @@ impl Driver for Containers {
     fn reap(&self, run: &RunId) -> Task<'_, usize> {
         let run = run.clone();
         Box::pin(async move {
-            let reaped = reap::reap(&self.engine, &run).await;
+            let reaped = reap::reap(&self.engine, &self.templates, &run).await;
             self.owes_reaping.store(reaped.is_err(), Ordering::Relaxed);
             reaped
         })
@@ -147,6 +178,23 @@ impl Driver for Containers {
     }
 
     fn settle(&self) -> Task<'_, ()> {
-        Box::pin(self.remover.settle())
+        Box::pin(async {
+            self.prepared.lock().clear();
+            self.images.settle().await;
+            // In this order: templates go when their containers are gone.
+            let containers = self.remover.settle().await;
+            let templates = self.templates.settle().await;
+            containers.and(templates)
+        })
+    }
+}
+
+fn spec(order: &Order) -> Result<&LocalDocker, Failure> {
+    match &order.backend.mode {
+        Mode::LocalDocker(spec) => Ok(spec),
+        other => {
+            let text = format!("{} is not a local_docker", other.name());
+            Err(Failure::other(Stage::Create, text))
+        }
     }
 }

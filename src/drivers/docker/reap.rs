@@ -9,6 +9,7 @@ use super::container::short;
 use super::engine::{Engine, USUAL};
 use super::labels::{self, Labels};
 use super::remover::{list, remove_container};
+use super::template::Templates;
 use super::words::Trouble;
 use crate::drivers::{Life, Trace};
 use crate::model::{Failure, RunId, Stage};
@@ -30,7 +31,7 @@ pub async fn traces(engine: &Engine) -> Result<Vec<Trace>, Trouble> {
 
 /// Removes what nobody owns any more, and returns how many things that were. What cannot be removed does not
 /// keep the rest from going.
-pub async fn reap(engine: &Engine, run: &RunId) -> Result<usize, Failure> {
+pub async fn reap(engine: &Engine, templates: &Templates, run: &RunId) -> Result<usize, Failure> {
     let traces = traces(engine).await.map_err(|trouble| removing(&trouble))?;
     let is_left = |trace: &Trace| trace.life == Life::Dead && trace.run.as_ref() != Some(run);
     let left: Vec<_> = traces.into_iter().filter(is_left).collect();
@@ -48,6 +49,17 @@ pub async fn reap(engine: &Engine, run: &RunId) -> Result<usize, Failure> {
         };
         outcome.add(remove_all(ids, remove).await);
     }
+    // Last, because containers write there.
+    outcome.add(match templates.reap(run).await {
+        Ok(removed) => Outcome {
+            removed,
+            failed: None,
+        },
+        Err(failure) => Outcome {
+            removed: 0,
+            failed: Some(failure),
+        },
+    });
     match outcome.failed {
         None => Ok(outcome.removed),
         Some(failure) => Err(failure),

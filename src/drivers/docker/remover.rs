@@ -16,6 +16,7 @@ use tokio_util::task::TaskTracker;
 
 use super::engine::{Engine, QUICK, USUAL};
 use super::labels;
+use super::template::Applied;
 use super::words::Trouble;
 use crate::model::{Failure, InstanceId, Stage};
 
@@ -45,6 +46,8 @@ struct Shared {
 pub struct Footprint {
     instance: InstanceId,
     container: Container,
+    /// What must outlive the container.
+    template: Option<Applied>,
     remover: Remover,
     runtime: Handle,
 }
@@ -63,9 +66,17 @@ impl Footprint {
         Self {
             instance,
             container: Container::None,
+            template: None,
             remover,
             runtime: Handle::current(),
         }
+    }
+
+    /// What is removed after the container.
+    #[must_use]
+    pub fn with(mut self, template: Option<Applied>) -> Self {
+        self.template = template;
+        self
     }
 
     /// Asks for a container: `create` answers with its id. Nobody needs to wait for the answer: it goes on
@@ -102,12 +113,14 @@ impl Footprint {
     }
 
     /// Removes all of it now.
-    pub async fn remove(mut self) -> Result<(), Trouble> {
-        let result = self.remover.remove(&self.instance, &self.container).await;
-        if result.is_ok() {
-            self.container = Container::None;
+    pub async fn remove(mut self) -> Result<(), Failure> {
+        let removed = self.remover.remove(&self.instance, &self.container).await;
+        removed.map_err(|trouble| trouble.at(Stage::Remove))?;
+        self.container = Container::None;
+        match self.template.take() {
+            Some(template) => template.remove().await,
+            None => Ok(()),
         }
-        result
     }
 }
 
@@ -115,11 +128,14 @@ impl Drop for Footprint {
     fn drop(&mut self) {
         let container = std::mem::replace(&mut self.container, Container::None);
         if container != Container::None {
-            let insist = self
-                .remover
-                .clone()
-                .insist(self.instance.clone(), container);
-            self.remover.spawn(&self.runtime, &self.instance, insist);
+            let (remover, instance) = (self.remover.clone(), self.instance.clone());
+            let template = self.template.take();
+            let removal = async move {
+                remover.insist(instance, container).await;
+                // Its own end is seen to by itself.
+                drop(template);
+            };
+            self.remover.spawn(&self.runtime, &self.instance, removal);
         }
     }
 }

@@ -116,12 +116,6 @@ impl Trouble {
         self.status() == Some(404)
     }
 
-    /// Whether only the name of what was to be created is not free.
-    pub fn is_name_taken(&self) -> bool {
-        let said = self.message().unwrap_or_default();
-        self.status() == Some(409) && said.contains("already in use")
-    }
-
     /// What the engine said, where it refused.
     pub fn message(&self) -> Option<&str> {
         match &self.kind {

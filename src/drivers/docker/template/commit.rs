@@ -82,10 +82,7 @@ impl Commission {
         let committing = site.discards.tasks().spawn(async move {
             let image = self.commit(&engine, &id).await?;
             let committed = Committed::new(&image, &self.reference(), discards);
-            footprint
-                .remove()
-                .await
-                .map_err(|trouble| trouble.at(Stage::Remove))?;
+            footprint.remove().await?;
             Ok(committed)
         });
         committing

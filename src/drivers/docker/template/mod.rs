@@ -284,7 +284,7 @@ impl Templates {
     /// how many that were. The containers of these runs must be gone.
     pub async fn reap(&self, run: &RunId) -> Result<usize, Failure> {
         // COPIES is in the directory of the run, which is beside those of all other runs.
-        let Some(cache) = self.site.copies.parent().and_then(Path::parent) else {
+        let Some(cache) = self.site.copies.parent().and_then(runs::beside) else {
             return Ok(0);
         };
         let unreadable =
