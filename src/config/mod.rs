@@ -11,7 +11,7 @@ mod cursor;
 mod docker;
 mod external;
 mod files;
-mod gateway;
+mod gateway_options;
 mod interpolate;
 mod load;
 mod problem;

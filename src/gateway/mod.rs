@@ -1,9 +1,9 @@
 //! The gateway: an MCP server on `/mcp` where agents open sessions of environments and call their tools.
 //!
-//! A request comes in through [`accept`] (connections and their deadlines), [`guard`] (who may come in) and
-//! [`endpoint`] (HTTP) to [`post`] (messages), [`era`] (which generation of the protocol) and [`methods`] (MCP); the
-//! five [`tools`] of the contract become commands of the orchestrator. What a backend answers goes back in
-//! [`pieces`]: its bytes are neither parsed nor copied.
+//! A request comes in through `accept` (connections and their deadlines), `guard` (who may come in) and
+//! `endpoint` (HTTP) to `post` (messages), `era` (which generation of the protocol) and `methods` (MCP); the
+//! five `tools` of the contract become commands of the orchestrator. What a backend answers goes back in
+//! `pieces`: its bytes are neither parsed nor copied.
 //!
 //! # Running one
 //!
@@ -22,7 +22,7 @@
 //!
 //! - **A call's answer** is the backend's own `CallToolResult`, twice: as JSON in the first text block, which is all
 //!   that existing clients look at, and as `structuredContent`, for clients of revisions that know it. Both hold the
-//!   backend's bytes as they came, whatever the type of the content. See [`methods::tool_result`].
+//!   backend's bytes as they came, whatever the type of the content. See `methods::tool_result`.
 //! - **`isError`** of a call is the backend's. Where a call never reached a backend, the text says why.
 //! - **A client that goes away** before it has its answer cancels what it asked for, in both eras: streams are not
 //!   resumed, so nobody could fetch the answer. A session that was still starting is closed; one that was opened
