@@ -80,11 +80,32 @@ pub enum Command {
         config: PathBuf,
     },
 
+    /// Let agents come in over MCP, without a screen
+    Serve(Serve),
+
     /// Print a script that completes this command line in a shell
     Completions {
         /// The shell it is for
         shell: clap_complete::Shell,
     },
+}
+
+/// What agents may use, and where they come in.
+#[derive(Debug, Args)]
+pub struct Serve {
+    #[command(flatten)]
+    pub target: Target,
+
+    /// The address to listen on
+    #[arg(long, value_name = "HOST")]
+    pub host: Option<String>,
+
+    /// The port to listen on
+    #[arg(long, value_name = "PORT")]
+    pub port: Option<u16>,
+
+    #[command(flatten)]
+    pub logging: Logging,
 }
 
 impl Cli {

@@ -7,6 +7,7 @@
 //! drivers, mcp  the outside world: processes, servers, the MCP client      (no UI)
 //! stores        bulk data behind handles: logs, results, history
 //! orchestrator  the single writer: Command -> work -> Event -> Fleet       (no UI)
+//! gateway       MCP server on /mcp: requests of agents -> Commands         (no terminal, no drivers)
 //! console       Fleet + keys -> cells + Effects                            (no drivers, no locks)
 //! commands      what the shell runs: the console, check                    (may print)
 //! config, cli   what the user wrote, validated
@@ -18,9 +19,9 @@
 //! ```
 //!
 //! ```text
-//! main, commands ─▶ console ─▶ orchestrator::Handle ─▶ model
-//!                                      │
-//!                                      └─▶ drivers, mcp, stores ─▶ model
+//! main, commands ─▶ console, gateway ─▶ orchestrator::Handle ─▶ model
+//!                                               │
+//!                                               └─▶ drivers, mcp, stores ─▶ model
 //! config ─▶ model
 //! ```
 //!
@@ -59,6 +60,7 @@ pub mod commands;
 pub mod config;
 pub mod console;
 pub mod drivers;
+pub mod gateway;
 pub mod mcp;
 pub mod model;
 mod nearest;

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use envdeck::cli::{Cli, Command};
 use envdeck::commands::exit::{self, Ending};
-use envdeck::commands::{call, check, completions, console, gc, ps, tools};
+use envdeck::commands::{call, check, completions, console, gc, ps, serve, tools};
 use envdeck::drivers::Installed;
 use envdeck::paths::Paths;
 use envdeck::signals;
@@ -38,6 +38,7 @@ fn run() -> anyhow::Result<Ending> {
             let code = check::run(&config, &env, &Installed::available, out, err)?;
             Ok(Ending::Code(code))
         }
+        Some(Command::Serve(options)) => serve::run(&options, &paths).map(Ending::Code),
         Some(Command::Completions { shell }) => {
             completions::run(shell, &paths.log(), &mut stdout())?;
             Ok(Ending::Code(exit::OK))

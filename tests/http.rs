@@ -15,6 +15,10 @@ mod peer;
 #[path = "common/server.rs"]
 mod server;
 
+#[path = "http/command_line.rs"]
+mod command_line;
+#[path = "http/conformance.rs"]
+mod conformance;
 #[path = "http/everything.rs"]
 mod everything;
 #[path = "http/external.rs"]

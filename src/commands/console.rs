@@ -121,10 +121,7 @@ fn open_first_session(config: &Config, handle: &Handle) {
     let asks = config
         .backends
         .iter()
-        .map(|backend| Ask {
-            backend: backend.name.clone(),
-            count: 1,
-        })
+        .map(|backend| Ask::new(backend.name.clone(), 1))
         .collect();
     if let Err(busy) = handle.send(Command::OpenSession {
         caller: Caller::Operator,

@@ -173,10 +173,7 @@ async fn bring_up(
 ) -> Result<Arc<Instance>, Trouble> {
     let open = Command::OpenSession {
         caller: Caller::CommandLine,
-        asks: vec![Ask {
-            backend: backend.name.clone(),
-            count: 1,
-        }],
+        asks: vec![Ask::new(backend.name.clone(), 1)],
     };
     let step = |fleet: &Fleet| {
         let instance = fleet.instances().next()?;
@@ -186,7 +183,7 @@ async fn bring_up(
     let reply = onlooker.during(step, handle.request(open)).await?;
     let fleet = handle.fleet().borrow().clone();
     let opened = match &reply {
-        Reply::Opened(session) => fleet.sessions.get(session),
+        Reply::Opened(session, _) => fleet.sessions.get(session),
         _ => None,
     };
     let instance = opened.and_then(|session| session.instances.values().next());

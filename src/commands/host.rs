@@ -1,6 +1,7 @@
 //! What every front end that runs something stands on: the orchestrator with all it needs, and its end.
 
 use std::io;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,6 +18,7 @@ use super::progress::Progress;
 use super::register;
 use crate::config::Config;
 use crate::drivers::Installed;
+use crate::gateway::{self, Gateway};
 use crate::model::{Cause, Failure, InstanceId, RunId, Stage};
 use crate::orchestrator::{self, Handle, Orchestrator};
 use crate::paths::{Paths, private_directory};
@@ -30,6 +32,8 @@ use crate::telemetry;
 
 /// For drivers to remove what was dropped instead of stopped.
 const SETTLE: Duration = Duration::from_secs(30);
+/// For calls of agents that are under way, before what they run on is taken down.
+const DRAIN: Duration = Duration::from_secs(5);
 /// For blocking work that nobody waits for any more.
 const RUNTIME_END: Duration = Duration::from_secs(1);
 
@@ -43,6 +47,8 @@ pub struct Host {
     log_path: PathBuf,
     _log: WorkerGuard,
     runtime: Runtime,
+    /// Where agents come in, if they can.
+    gateway: Option<Gateway>,
     _directory: RunDirectory,
 }
 
@@ -88,8 +94,26 @@ impl Host {
             log_path,
             _log: log,
             runtime,
+            gateway: None,
             _directory: directory,
         })
+    }
+
+    /// Lets agents come in, where the configuration says.
+    pub fn listen(&mut self) -> Result<SocketAddr, Failure> {
+        let (config, handle) = (self.config.clone(), self.handle());
+        let gateway = self.runtime.block_on(async {
+            let listener = gateway::bind(&config.gateway).await?;
+            gateway::start(listener, config, handle)
+        })?;
+        let address = gateway.address();
+        self.gateway = Some(gateway);
+        Ok(address)
+    }
+
+    /// Waits until it is told to end.
+    pub fn wait(&mut self) {
+        self.runtime.block_on(self.ends.next());
     }
 
     pub fn handle(&self) -> Handle {
@@ -130,15 +154,26 @@ impl Host {
             drivers,
             mut ends,
             runtime,
+            gateway,
             ..
         } = self;
         // What ended us does not insist.
         while ends.heard().is_some() {}
         let mut progress = Progress::new();
         let left = runtime.block_on(async {
+            if let Some(gateway) = &gateway {
+                tokio::select! {
+                    biased;
+                    () = insisted(&mut ends) => {}
+                    _ = gateway.drain(DRAIN) => {}
+                }
+            }
             let report = |state| tell(&mut progress, state, is_told);
             let mut left = orchestrator.shutdown(report, insisted(&mut ends)).await;
             left.extend(settle(&drivers, &mut ends).await);
+            if let Some(gateway) = gateway {
+                gateway.stop().await;
+            }
             left
         });
         runtime.shutdown_timeout(RUNTIME_END);

@@ -15,6 +15,7 @@ mod output;
 mod progress;
 pub mod ps;
 mod register;
+pub mod serve;
 mod survey;
 mod table;
 pub mod tools;

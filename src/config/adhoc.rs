@@ -8,8 +8,8 @@ use super::interpolate::{Environment, Expanded, expand};
 use super::problem::{Invalid, Problem};
 use super::{Config, Origin, schema};
 use crate::model::{
-    Backend, HealthPolicy, HttpServer, Limits, LocalProcess, Mode, RestartPolicy, Scope, Secret,
-    Transport,
+    Backend, GatewayOptions, HealthPolicy, HttpServer, Limits, LocalProcess, Mode, RestartPolicy,
+    Scope, Secret, Transport,
 };
 
 /// A single backend that runs `command` with `args`; it gets its name from what is run.
@@ -115,6 +115,7 @@ fn only(origin: Origin, name: &str, kind: &str, mode: Mode) -> Config {
         backends: vec![Arc::new(backend)],
         log_level: schema::LOG_LEVEL.to_owned(),
         limits: Limits::default(),
+        gateway: GatewayOptions::default(),
     }
 }
 

@@ -12,7 +12,7 @@ use super::cursor::{Cursor, Fields};
 use super::interpolate::Environment;
 use super::problem::Report;
 use super::tree::Node;
-use super::{Config, Origin, backend, docker, remote, schema};
+use super::{Config, Origin, backend, docker, gateway_options, remote, schema};
 use crate::model::{Backend, Limits, RemoteApi};
 
 /// What the backends of a file share.
@@ -56,6 +56,7 @@ pub(super) fn config(root: &Node, file: &Path, env: Environment, report: &Report
         backends: backends(&root, &shared),
         log_level: log_level(&root),
         limits: limits(&root),
+        gateway: gateway_options::read(&root, &shared),
     }
 }
 

@@ -11,6 +11,7 @@ mod cursor;
 mod docker;
 mod external;
 mod files;
+mod gateway_options;
 mod interpolate;
 mod load;
 mod problem;
@@ -32,7 +33,7 @@ pub use problem::{Invalid, Place, Problem};
 pub use summary::backend_infos;
 pub use units::duration;
 
-use crate::model::{Backend, Limits};
+use crate::model::{Backend, GatewayOptions, Limits};
 
 /// Where a configuration came from.
 #[derive(Clone, Debug, PartialEq)]
@@ -52,4 +53,5 @@ pub struct Config {
     /// A `tracing` filter directive such as `info`.
     pub log_level: String,
     pub limits: Limits,
+    pub gateway: GatewayOptions,
 }

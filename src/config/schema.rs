@@ -10,6 +10,7 @@ pub(super) const ROOT: &[&str] = &[
     "global_docker_options",
     "global_remote_api_defaults",
     "limits",
+    "gateway",
 ];
 
 /// Keys of a backend in any mode.
@@ -108,6 +109,24 @@ pub(super) const STARTUP_CHECK: &[&str] = &["tool_name", "arguments"];
 pub(super) const RESTART: &[&str] = &["policy", "attempts", "backoff", "ceiling", "stable"];
 pub(super) const HEALTH: &[&str] = &["interval", "timeout", "failures"];
 pub(super) const LIMITS: &[&str] = &["parallel_starts", "max_message"];
+pub(super) const GATEWAY: &[&str] = &[
+    "host",
+    "port",
+    "token",
+    "insecure",
+    "allowed_hosts",
+    "allowed_origins",
+    "template_roots",
+    "session_idle_timeout",
+    "client_idle_timeout",
+    "read_timeout",
+    "max_sessions",
+    "max_instances",
+    "max_calls",
+    "max_clients",
+    "max_connections",
+    "max_body",
+];
 pub(super) const RESOURCES: &[&str] = &["cpus", "memory", "pids"];
 pub(super) const HARDENING: &[&str] = &["no_new_privileges", "drop_capabilities", "init"];
 pub(super) const API: &[&str] = &[
@@ -169,4 +188,6 @@ pub(super) const PORTS: RangeInclusive<u64> = 1..=65_535;
 pub(super) const RESTARTS: RangeInclusive<u64> = 1..=1_000;
 pub(super) const PROBE_FAILURES: RangeInclusive<u64> = 0..=1_000;
 pub(super) const PARALLEL_STARTS: RangeInclusive<u64> = 1..=1_024;
+pub(super) const GATEWAY_COUNT: RangeInclusive<u64> = 1..=1_000_000;
+pub(super) const MAX_BODY: RangeInclusive<u64> = 1 << 10..=4 << 30;
 pub(super) const MAX_MESSAGE: RangeInclusive<u64> = 1 << 10..=16 << 30;

@@ -77,6 +77,7 @@ pub enum Action {
     OpenShell,
     ShowLogs,
     StopStart,
+    RetryFailed,
     Remove,
     Help,
     CommandLine,
@@ -156,6 +157,7 @@ impl Action {
             Action::OpenShell => "open a shell inside the instance",
             Action::ShowLogs => "show the logs",
             Action::StopStart => "stop (asks) or start the instance",
+            Action::RetryFailed => "start all failed instances of the session again",
             Action::Remove => "remove the instance or session (asks)",
             Action::Help => "help for what has the focus",
             Action::CommandLine => "command line",
@@ -202,6 +204,7 @@ impl Action {
             Action::OpenShell => "shell",
             Action::ShowLogs => "logs",
             Action::StopStart => "stop/start",
+            Action::RetryFailed => "retry failed",
             Action::Remove => "remove",
             Action::Help => "help",
             Action::CommandLine => "command",
@@ -226,6 +229,7 @@ impl Action {
                 | Action::RunAgain
                 | Action::OpenShell
                 | Action::StopStart
+                | Action::RetryFailed
                 | Action::Remove
         )
     }

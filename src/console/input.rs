@@ -3,53 +3,87 @@
 use std::fs::File;
 use std::io::{self, PipeReader, PipeWriter, Read};
 use std::os::fd::AsFd;
+use std::sync::Arc;
+use std::sync::mpsc::{SyncSender, sync_channel};
+use std::task::{Context, Poll, Wake};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use crossterm::event::{self, Event, EventStream, KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
+use crossterm::event::{Event, EventStream, KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
 use futures::StreamExt;
+use futures::task::AtomicWaker;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout};
 use tokio::sync::mpsc;
 
 /// A woken thread of the event stream leaves the terminal much sooner than this.
-const LEAVING: Duration = Duration::from_millis(5);
+const LEAVING: Duration = Duration::from_millis(20);
 
 /// Keys, mouse and pastes; it can be set aside for another reader.
-pub struct Input(Option<EventStream>);
+pub struct Input {
+    stream: Option<EventStream>,
+    bell: Arc<Bell>,
+    rings: std::sync::mpsc::Receiver<()>,
+}
+
+/// Rung by the thread that waits for the terminal on the stream's behalf when it leaves it.
+struct Bell {
+    listener: AtomicWaker,
+    ring: SyncSender<()>,
+}
+
+impl Wake for Bell {
+    fn wake(self: Arc<Self>) {
+        // A ring that is not heard yet is as good as two.
+        let _ = self.ring.try_send(());
+        self.listener.wake();
+    }
+}
 
 impl Input {
     pub fn new() -> Self {
-        Self(Some(EventStream::new()))
+        let (ring, rings) = sync_channel(1);
+        let listener = AtomicWaker::new();
+        Self {
+            stream: Some(EventStream::new()),
+            bell: Arc::new(Bell { listener, ring }),
+            rings,
+        }
     }
 
     /// The next event; none comes while it is set aside. Cancel-safe.
     pub async fn next(&mut self) -> Option<io::Result<Event>> {
-        match &mut self.0 {
-            Some(stream) => stream.next().await,
-            None => std::future::pending().await,
+        std::future::poll_fn(|cx| {
+            self.bell.listener.register(cx.waker());
+            self.poll()
+        })
+        .await
+    }
+
+    fn poll(&mut self) -> Poll<Option<io::Result<Event>>> {
+        let waker = self.bell.clone().into();
+        match &mut self.stream {
+            Some(stream) => stream.poll_next_unpin(&mut Context::from_waker(&waker)),
+            None => Poll::Pending,
         }
     }
 
     /// Stops reading the terminal. Returns what had been read by then and not been heard.
     pub fn set_aside(&mut self) -> Vec<Event> {
         let mut unheard = Vec::new();
-        if self.0.take().is_none() {
-            return unheard;
-        }
-        // The stream's own thread reads, too, until it notices; whoever polls waits for it first.
-        let mut patience = LEAVING;
-        while let Ok(true) = event::poll(patience)
-            && let Ok(event) = event::read()
-        {
+        while let Poll::Ready(Some(Ok(event))) = self.poll() {
             unheard.push(event);
-            patience = Duration::ZERO;
+        }
+        // The thread might take the next key from whoever reads after us: it leaves when the stream goes.
+        let _ = self.rings.try_recv();
+        if self.stream.take().is_some() {
+            let _ = self.rings.recv_timeout(LEAVING);
         }
         unheard
     }
 
     pub fn resume(&mut self) {
-        self.0.get_or_insert_with(EventStream::new);
+        self.stream.get_or_insert_with(EventStream::new);
     }
 }
 

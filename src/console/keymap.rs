@@ -285,8 +285,10 @@ const LOGS: &[(&str, Action)] = &[
     ("w", Action::ToggleWrap),
     ("t", Action::ToggleTimestamps),
 ];
+const INSTANCES: &[(&str, Action)] = &[("R", Action::RetryFailed)];
 const CALLS: &[(&str, Action)] = &[("n", Action::SearchNext)];
 const DIALOG: &[(&str, Action)] = &[
+    ("R", Action::RetryFailed),
     ("n", Action::SearchNext),
     ("v", Action::ToggleView),
     ("-", Action::FoldAll),
@@ -296,6 +298,7 @@ const DIALOG: &[(&str, Action)] = &[
 fn defaults(context: Context) -> &'static [(&'static str, Action)] {
     match context {
         Context::Global => GLOBAL,
+        Context::Pane(PaneKind::Sessions | PaneKind::Instances) => INSTANCES,
         Context::Pane(PaneKind::Tools) => TOOLS,
         Context::Pane(PaneKind::Call) => CALL,
         Context::Pane(PaneKind::Result) => RESULT,

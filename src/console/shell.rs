@@ -21,8 +21,11 @@ const ESCAPE: u8 = 0x1d;
 const ESCAPES: usize = 3;
 const ESCAPE_WINDOW: Duration = Duration::from_secs(1);
 
-/// For the last output of a shell that has ended, and for the end of one whose output has.
+/// For the last output of a shell that has ended: what it started may hold its terminal open.
 const LAST_WORDS: Duration = Duration::from_millis(300);
+
+/// For the exit status of a shell whose output has ended.
+const STATUS: Duration = Duration::from_secs(2);
 
 /// Pieces of input that may wait for a shell that does not read; then more is dropped.
 const INPUT: usize = 1024;
@@ -122,14 +125,13 @@ impl Visit {
                 count = read.read(&mut shown) => match count {
                     Ok(count @ 1..) => self.show(&shown[..count])?,
                     Ok(0) | Err(_) => {
-                        return Ok(Left::Over(match timeout(LAST_WORDS, &mut ended).await {
+                        return Ok(Left::Over(match timeout(STATUS, &mut ended).await {
                             Ok(end) => told(name, end),
                             Err(_) => Err(format!("the connection to the shell inside {name} was lost")),
                         }));
                     }
                 },
                 end = &mut ended => {
-                    // Whatever it started may hold its terminal open: the wait is short.
                     let rest = async {
                         while let Ok(count @ 1..) = read.read(&mut shown).await {
                             self.show(&shown[..count])?;

@@ -11,6 +11,7 @@ use super::effect::{Effect, Intent, QUIT_WINDOW};
 use super::keymap::{Context, Lookup, Press};
 use super::layout::{Slot, Zoom};
 use super::modals::confirm::Confirm;
+use super::modals::failures;
 use super::modals::help::Help;
 use super::modals::palette::Palette;
 use super::model::Model;
@@ -307,6 +308,7 @@ impl Model {
                 let cx = super::model::cx!(self, now);
                 return commands::act(action, cx.instance()?, &cx);
             }
+            Action::RetryFailed => failures::retry(self.selection.session.as_ref(), &self.fleet),
             Action::Redraw => vec![Intent::Run(Effect::Repaint)],
             Action::Suspend => vec![Intent::Run(Effect::Suspend)],
             _ => return None,

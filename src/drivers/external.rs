@@ -75,7 +75,7 @@ struct InContact {
 
 impl Drop for InContact {
     fn drop(&mut self) {
-        if self.contact.standing().transport.is_empty() {
+        if !self.contact.has_begun() {
             return;
         }
         let mut known = self.known.lock();

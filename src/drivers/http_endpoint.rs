@@ -1,7 +1,6 @@
 //! An instance that speaks MCP over HTTP: where it is, and what is known of the contact with it.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::sync::watch;
@@ -56,8 +55,6 @@ pub struct Standing {
     pub failures: u32,
     /// The kind of the last failure, and its words.
     pub last_error: Option<(&'static str, Arc<str>)>,
-    /// Between the last request and the head of its answer.
-    pub latency: Option<Duration>,
 }
 
 impl Standing {
@@ -82,7 +79,7 @@ impl Contact {
         self.0.state.lock().clone()
     }
 
-    /// Marked as changed when the standing has, and at first; latency alone is no change.
+    /// Marked as changed when the standing has, and at first.
     pub fn changes(&self) -> watch::Receiver<()> {
         let mut changes = self.0.changed.subscribe();
         changes.mark_changed();
@@ -90,11 +87,8 @@ impl Contact {
     }
 
     /// The server answered, as it should.
-    pub fn answered(&self, latency: Duration) {
-        let mut state = self.0.state.lock();
-        state.latency = Some(latency);
-        let had_failed = std::mem::take(&mut state.failures) > 0;
-        drop(state);
+    pub fn answered(&self) {
+        let had_failed = std::mem::take(&mut self.0.state.lock().failures) > 0;
         if had_failed {
             self.0.changed.send_replace(());
         }
@@ -111,8 +105,16 @@ impl Contact {
         self.change(|state| state.reconnects = state.reconnects.saturating_add(1));
     }
 
+    /// The server has answered in a way that we know.
     pub fn speaks(&self, transport: &'static str) {
-        self.change(|state| state.transport = transport);
+        if self.standing().transport != transport {
+            self.change(|state| state.transport = transport);
+        }
+    }
+
+    /// Whether it ever has.
+    pub fn has_begun(&self) -> bool {
+        !self.0.state.lock().transport.is_empty()
     }
 
     fn change(&self, how: impl FnOnce(&mut Standing)) {

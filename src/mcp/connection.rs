@@ -7,17 +7,21 @@ use serde_json::json;
 use tokio::io::AsyncWrite;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
+use tokio::time::{Instant, timeout};
 
 use super::dispatch::read_messages;
 use super::link::{Frame, Link};
 use super::stdio::{Lines, write_frames};
-use super::{Connect, http};
+use super::{Connect, ServerNews, http};
 use crate::drivers::Endpoint;
 use crate::model::{Cause, Failure};
 use crate::stores::logs::Source;
 
 /// Frames waiting for a server to read them.
 const FRAMES: usize = 64;
+/// Between two attempts to listen; doubles while they end soon.
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 /// For the last words of a server that closed its stdin.
 const LAST_WORDS: Duration = Duration::from_millis(500);
 
@@ -51,25 +55,43 @@ impl Connection {
 
     /// In the stateless era a server tells of changes only to those who listen.
     pub async fn listen(&self) {
-        let link = self.link.clone();
-        self.tasks.lock().await.spawn(async move {
-            let params = json!({ "notifications": { "toolsListChanged": true } });
-            // It is answered when it ends; a server may refuse it.
-            let _ = link.exchange("subscriptions/listen", &params).await;
-        });
+        self.tasks.lock().await.spawn(listen(self.link.clone()));
     }
 
     /// Fails what waits, closes the server's stdin and reads on to the end of its stdout, for at
-    /// most `timeout`.
-    pub async fn close(&self, timeout: Duration) {
+    /// most `within`.
+    pub async fn close(&self, within: Duration) {
         self.link.close(Cause::Closed);
         self.link.stop.cancel();
         let mut tasks = self.tasks.lock().await;
         let ended = async { while tasks.join_next().await.is_some() {} };
-        let in_time = tokio::time::timeout(timeout, ended).await.is_ok();
+        let in_time = timeout(within, ended).await.is_ok();
         if !in_time {
             tasks.shutdown().await;
         }
+    }
+}
+
+async fn listen(link: Arc<Link>) {
+    let params = json!({ "notifications": { "toolsListChanged": true } });
+    let mut pause = FIRST_PAUSE;
+    loop {
+        let began = Instant::now();
+        match link.exchange("subscriptions/listen", &params).await {
+            // It is answered when it ends, and over HTTP also ends with its connection.
+            Ok(_) | Err(Cause::Unreachable { .. }) if link.is_http => {}
+            // A server may refuse it.
+            _ => return,
+        }
+        if began.elapsed() > LONGEST_PAUSE {
+            pause = FIRST_PAUSE;
+        }
+        if timeout(pause, link.closed()).await.is_ok() {
+            return;
+        }
+        pause = (pause * 2).min(LONGEST_PAUSE);
+        // Whatever changed meanwhile was not heard.
+        (link.news)(ServerNews::ToolsChanged);
     }
 }
 
@@ -82,7 +104,7 @@ async fn write_messages(
         link.log
             .line(Source::Envdeck, &format!("the server's input: {error}"));
         // It may still answer what it has read.
-        let _ = tokio::time::timeout(LAST_WORDS, link.closed()).await;
+        let _ = timeout(LAST_WORDS, link.closed()).await;
         link.close(Cause::Closed);
     }
 }

@@ -1,5 +1,5 @@
-//! Finding out which protocol revision a server speaks: `initialize` first, so that an older server
-//! never pays for a probe; `server/discover` where a server refuses that.
+//! Finding out which protocol revision a server speaks: over pipes `initialize` first, so that an older server
+//! never pays for a probe, and `server/discover` where a server refuses that; over HTTP the other way round.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,12 +11,15 @@ use super::hints::failure;
 use super::link::{Link, Revision};
 use super::questions;
 use super::wire::{Payload, Reply, excerpt};
-use crate::model::{Cause, Era, Failure, ServerInfo, Stage};
+use crate::model::{Cause, Era, Failure, Reach, ServerInfo, Stage};
 
 /// Revisions with `initialize`, the preferred one first.
 const SESSIONS: [&str; 4] = ["2025-11-25", "2025-06-18", "2025-03-26", "2024-11-05"];
 /// The revision without sessions.
 const STATELESS: &str = "2026-07-28";
+
+/// For a server of before to refuse what it does not know.
+const PROBE: Duration = Duration::from_secs(5);
 
 const META: &str = "io.modelcontextprotocol";
 
@@ -26,8 +29,13 @@ pub(super) async fn shake_hands(
     limit: Duration,
     discover_first: bool,
 ) -> Result<ServerInfo, Failure> {
-    let (what, done) = if discover_first {
-        ("server/discover", timeout(limit, discover(link)).await)
+    let (what, done) = if link.is_http {
+        (
+            "initialize",
+            timeout(limit, negotiate_over_http(link)).await,
+        )
+    } else if discover_first {
+        ("server/discover", timeout(limit, discover_only(link)).await)
     } else {
         ("initialize", timeout(limit, negotiate(link)).await)
     };
@@ -56,33 +64,107 @@ pub(super) async fn shake_hands(
     })
 }
 
-async fn negotiate(link: &Arc<Link>) -> Result<ServerInfo, Cause> {
-    match initialize(link, SESSIONS[0]).await {
-        Ok(answer) => accept(link, &answer).await,
-        Err(Cause::Rpc {
-            code,
-            message,
-            data,
-        }) => {
-            let offered = supported(data.as_deref());
-            let known = SESSIONS
-                .into_iter()
-                .find(|ours| offered.iter().any(|one| one == ours));
-            if let Some(version) = known {
-                return accept(link, &initialize(link, version).await?).await;
-            }
-            discover(link).await.map_err(|cause| match cause {
-                Cause::Rpc { .. } if !offered.is_empty() => version_conflict(&offered.join(", ")),
-                // It knows neither, or ended: why it refused the first is the reason.
-                Cause::Rpc { .. } | Cause::Closed | Cause::Source { .. } => Cause::Rpc {
-                    code,
-                    message,
-                    data,
-                },
-                other => other,
-            })
+/// Why there is no agreement, and the revisions that the server offered meanwhile.
+struct Refused {
+    cause: Cause,
+    offered: Vec<String>,
+}
+
+impl From<Cause> for Refused {
+    fn from(cause: Cause) -> Self {
+        let offered = offered(&cause);
+        Self { cause, offered }
+    }
+}
+
+impl Refused {
+    /// The revision with `initialize` among those offered that we like most.
+    fn session(&self) -> Option<&'static str> {
+        SESSIONS
+            .into_iter()
+            .find(|ours| self.offered.iter().any(|one| one == ours))
+    }
+
+    fn offers(&self, version: &str) -> bool {
+        self.offered.iter().any(|one| one == version)
+    }
+
+    /// An offer of nothing that we speak says more than the refusal.
+    fn into_cause(self) -> Cause {
+        if self.offered.is_empty() || self.offers(STATELESS) || self.session().is_some() {
+            self.cause
+        } else {
+            version_conflict(&self.offered.join(", "))
         }
-        Err(other) => Err(other),
+    }
+}
+
+async fn negotiate(link: &Arc<Link>) -> Result<ServerInfo, Cause> {
+    let refused = match begin_session(link, SESSIONS[0]).await {
+        Err(cause @ Cause::Rpc { .. }) => Refused::from(cause),
+        agreed => return agreed,
+    };
+    if let Some(version) = refused.session() {
+        return begin_session(link, version).await;
+    }
+    discover(link).await.map_err(|again| match again.cause {
+        // It knows neither, or ended: why it refused the first is the reason.
+        Cause::Rpc { .. } | Cause::Closed | Cause::Source { .. } if again.offered.is_empty() => {
+            refused.into_cause()
+        }
+        _ => again.into_cause(),
+    })
+}
+
+/// Over HTTP the newest revision comes first, as its page on the transport asks: a server of before refuses it
+/// at once, one of both serves it.
+async fn negotiate_over_http(link: &Arc<Link>) -> Result<ServerInfo, Cause> {
+    let mut refused = match probe(link).await {
+        Ok(agreed) => return Ok(agreed),
+        Err(refused) => refused,
+    };
+    if refused.offers(STATELESS) {
+        // It did not like the request, but it says that it knows the revision.
+        refused = match probe(link).await {
+            Ok(agreed) => return Ok(agreed),
+            Err(refused) => refused,
+        };
+    }
+    let version = match refused.session() {
+        Some(version) => version,
+        None if refused.offered.is_empty() && may_be_older(&refused.cause) => SESSIONS[0],
+        None => return Err(refused.into_cause()),
+    };
+    link.forget_revision();
+    let refused = match begin_session(link, version).await {
+        Err(cause @ Cause::Rpc { .. }) => Refused::from(cause),
+        agreed => return agreed,
+    };
+    match refused.session() {
+        Some(other) if other != version => begin_session(link, other).await,
+        _ => Err(refused.into_cause()),
+    }
+}
+
+async fn probe(link: &Arc<Link>) -> Result<ServerInfo, Refused> {
+    timeout(PROBE, discover(link)).await.unwrap_or_else(|_| {
+        let cause = Cause::Deadline {
+            what: "server/discover".into(),
+            after: PROBE,
+        };
+        Err(cause.into())
+    })
+}
+
+/// Whether a server that refuses `server/discover` like this may be one with sessions.
+fn may_be_older(refused: &Cause) -> bool {
+    match refused {
+        // What only a server of the newest revision says.
+        Cause::Rpc { code, .. } => !matches!(code, -32022..=-32020),
+        Cause::Http { status, .. } => matches!(status, 400 | 404..=406 | 410..=422 | 500 | 501),
+        Cause::Unreachable { reach, .. } => *reach == Reach::Lost,
+        Cause::Protocol(_) | Cause::Deadline { .. } => true,
+        _ => false,
     }
 }
 
@@ -90,7 +172,7 @@ async fn negotiate(link: &Arc<Link>) -> Result<ServerInfo, Cause> {
 pub(super) async fn renew(link: &Arc<Link>) -> Result<(), Cause> {
     let known = link.revision();
     let version = known.as_ref().map_or(SESSIONS[0], |known| &known.name);
-    let server = accept(link, &initialize(link, version).await?).await?;
+    let server = begin_session(link, version).await?;
     match known {
         Some(known) if known.era != server.era => Err(Cause::Protocol(format!(
             "the server was exchanged for one that speaks {}",
@@ -100,13 +182,15 @@ pub(super) async fn renew(link: &Arc<Link>) -> Result<(), Cause> {
     }
 }
 
-async fn initialize(link: &Arc<Link>, version: &str) -> Result<Value, Cause> {
+/// Begins a session, in this revision or another of ours that the server prefers.
+async fn begin_session(link: &Arc<Link>, version: &str) -> Result<ServerInfo, Cause> {
     let params = json!({
         "protocolVersion": version,
         "capabilities": questions::capabilities(),
         "clientInfo": client_info(),
     });
-    read("initialize", link.exchange("initialize", &params).await)
+    let answer = read("initialize", link.exchange("initialize", &params).await)?;
+    accept(link, &answer).await
 }
 
 /// The server answered `initialize`: is it a revision we speak?
@@ -115,7 +199,7 @@ async fn accept(link: &Arc<Link>, answer: &Value) -> Result<ServerInfo, Cause> {
         .as_str()
         .unwrap_or("of no version");
     if version == STATELESS {
-        return discover(link).await;
+        return discover_only(link).await;
     }
     if !SESSIONS.contains(&version) {
         return Err(version_conflict(version));
@@ -134,7 +218,11 @@ async fn accept(link: &Arc<Link>, answer: &Value) -> Result<ServerInfo, Cause> {
     ))
 }
 
-async fn discover(link: &Arc<Link>) -> Result<ServerInfo, Cause> {
+async fn discover_only(link: &Arc<Link>) -> Result<ServerInfo, Cause> {
+    discover(link).await.map_err(Refused::into_cause)
+}
+
+async fn discover(link: &Arc<Link>) -> Result<ServerInfo, Refused> {
     let mut meta = Map::new();
     meta.insert(format!("{META}/protocolVersion"), STATELESS.into());
     meta.insert(format!("{META}/clientInfo"), client_info());
@@ -147,28 +235,14 @@ async fn discover(link: &Arc<Link>) -> Result<ServerInfo, Cause> {
         era: Era::Stateless,
         meta: Some(Arc::new(meta)),
     });
-    let answer = match link.exchange("server/discover", &json!({})).await {
-        Err(Cause::Rpc {
-            code,
-            message,
-            data,
-        }) => {
-            let offered = supported(data.as_deref());
-            return Err(if offered.is_empty() {
-                Cause::Rpc {
-                    code,
-                    message,
-                    data,
-                }
-            } else {
-                version_conflict(&offered.join(", "))
-            });
-        }
-        reply => read("server/discover", reply)?,
+    let answer = link.exchange("server/discover", &json!({})).await;
+    let answer = read("server/discover", answer)?;
+    let refused = Refused {
+        cause: Cause::Protocol("the answer to server/discover names no revision".to_owned()),
+        offered: texts(&answer["supportedVersions"]),
     };
-    let versions = texts(&answer["supportedVersions"]);
-    if !versions.iter().any(|version| version == STATELESS) {
-        return Err(version_conflict(&versions.join(", ")));
+    if !refused.offers(STATELESS) {
+        return Err(refused);
     }
     let named = &answer["_meta"][format!("{META}/serverInfo")];
     let named = if named.is_null() {
@@ -218,10 +292,14 @@ fn version_conflict(server: &str) -> Cause {
 }
 
 /// The revisions named in a refusal (`-32022`, or `-32602` before 2026).
-fn supported(data: Option<&str>) -> Vec<String> {
-    let data: Value = data
-        .and_then(|data| serde_json::from_str(data).ok())
-        .unwrap_or_default();
+fn offered(refused: &Cause) -> Vec<String> {
+    let Cause::Rpc {
+        data: Some(data), ..
+    } = refused
+    else {
+        return Vec::new();
+    };
+    let data: Value = serde_json::from_str(data).unwrap_or_default();
     texts(&data["supported"])
 }
 

@@ -224,6 +224,11 @@ impl Link {
         *self.revision.lock() = Some(revision);
     }
 
+    /// The next message says again which revision it is of.
+    pub fn forget_revision(&self) {
+        *self.revision.lock() = None;
+    }
+
     pub fn revision(&self) -> Option<Revision> {
         self.revision.lock().clone()
     }

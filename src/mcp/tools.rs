@@ -154,6 +154,7 @@ fn read_tool(raw: &RawValue) -> Result<ToolSpec, String> {
         input_schema,
         output_schema,
         annotations,
+        raw: raw.get().into(),
         problem: problems.first().map(|problem| problem.as_str().into()),
     })
 }

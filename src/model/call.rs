@@ -20,6 +20,8 @@ pub struct ToolSpec {
     pub output_schema: Option<Value>,
     /// `annotations` as sent (`readOnlyHint`, `destructiveHint`, …).
     pub annotations: Option<Value>,
+    /// All of it, exactly as sent.
+    pub raw: Arc<str>,
     /// What is wrong with the description, in words, if anything is.
     pub problem: Option<Arc<str>>,
 }

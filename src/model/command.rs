@@ -1,8 +1,9 @@
 //! What is asked of the orchestrator.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
-use super::{BackendName, CallId, Caller, InstanceId, SessionId, ToolCall};
+use super::{BackendName, CallId, Caller, GatewayInfo, InstanceId, SessionId, ToolCall};
 
 /// A number of instances of one backend.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -10,6 +11,19 @@ pub struct Ask {
     pub backend: BackendName,
     /// At least 1. A shared backend gives its one instance whatever the number.
     pub count: usize,
+    /// Data that pre-seed them, in place of the configured ones.
+    pub template: Option<PathBuf>,
+}
+
+impl Ask {
+    /// As configured.
+    pub fn new(backend: impl Into<BackendName>, count: usize) -> Self {
+        Self {
+            backend: backend.into(),
+            count,
+            template: None,
+        }
+    }
 }
 
 /// Columns and rows of a terminal.
@@ -31,6 +45,8 @@ pub enum Command {
     Restart(InstanceId),
     Stop(InstanceId),
     Start(InstanceId),
+    /// Starts all failed instances of the session again, with fresh restart budgets.
+    RetryFailed(SessionId),
     /// Stops it and forgets it.
     Remove(InstanceId),
     Call(ToolCall),
@@ -48,4 +64,6 @@ pub enum Command {
     Inspect(InstanceId),
     /// Resource use of this instance is on screen (or no longer): sample it often (or rarely).
     Watch(Option<InstanceId>),
+    /// Agents can come in, or no longer, or there are more or fewer of them.
+    ShowGateway(Option<GatewayInfo>),
 }

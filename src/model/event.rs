@@ -6,8 +6,8 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::{
-    BackendInfo, Call, CallId, CallState, Caller, DeathCard, InstanceId, Phase, Probe, Progress,
-    Sample, ServerInfo, SessionId, ToolSpec,
+    BackendInfo, Call, CallId, CallState, Caller, DeathCard, GatewayInfo, InstanceId, Phase, Probe,
+    Progress, Sample, ServerInfo, SessionId, ToolSpec,
 };
 
 /// Something that happened, and when.
@@ -106,6 +106,9 @@ pub enum Happening {
         instance: InstanceId,
         lines: u64,
     },
+    GatewayChanged {
+        gateway: Option<GatewayInfo>,
+    },
 }
 
 impl Happening {
@@ -136,7 +139,8 @@ impl Happening {
             | Happening::CallProgressed { .. }
             | Happening::CallExtended { .. }
             | Happening::CallCancelling { .. }
-            | Happening::CallEnded { .. } => None,
+            | Happening::CallEnded { .. }
+            | Happening::GatewayChanged { .. } => None,
         }
     }
 

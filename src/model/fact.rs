@@ -1,4 +1,5 @@
-//! Names of the facts that tell how an instance is, not what it is: the Health pane shows them, too.
+//! Names of facts that somebody looks for: those that tell how an instance is now, not what it is, which the Health
+//! pane shows, too, and those that clients of the gateway are told.
 
 /// What its world says of its state: `running`, `paused`, `exited with status 1`, …
 pub const STATUS: &str = "status";
@@ -12,6 +13,19 @@ pub const UNHEALTHY: &str = "unhealthy";
 pub const OUT_OF_MEMORY: &str = "oom";
 /// That its world cannot be reached, and since when.
 pub const ENGINE: &str = "engine";
+
+/// The id that the engine gave a container.
+pub const CONTAINER: &str = "container";
+/// Its name.
+pub const NAME: &str = "name";
+/// The port of this host where a container or a process speaks MCP over HTTP.
+pub const PORT: &str = "port";
+/// The whole URL where it does, fit for a client on this host.
+pub const ENDPOINT: &str = "endpoint";
+/// The image that was made of a template.
+pub const COMMITTED_IMAGE: &str = "committed image";
+/// What a remote API calls it.
+pub const REMOTE_ID: &str = "remote id";
 
 /// Whether it tells of something that is not as it should be.
 pub fn is_alarming(name: &str, text: &str) -> bool {

@@ -7,8 +7,8 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::{
-    Backend, BackendName, Call, CallId, CallState, Caller, Event, Failure, Happening, InstanceId,
-    Mode, Phase, Scope, SessionId, ToolSpec, Transport,
+    Backend, BackendName, Call, CallId, CallState, Caller, Event, Failure, GatewayInfo, Happening,
+    InstanceId, Mode, Phase, Scope, SessionId, ToolSpec, Transport,
 };
 
 /// The session that owns the shared instances; it lives as long as the orchestrator.
@@ -211,6 +211,8 @@ pub struct Fleet {
     pub sessions: BTreeMap<SessionId, Arc<Session>>,
     /// Running calls and the last ended ones, by id, so oldest first.
     pub calls: BTreeMap<CallId, Arc<Call>>,
+    /// Where agents come in, if they can.
+    pub gateway: Option<GatewayInfo>,
     /// Where each instance is. Shared between snapshots: most changes leave it alone.
     homes: Arc<BTreeMap<InstanceId, SessionId>>,
 }
@@ -285,6 +287,9 @@ impl Fleet {
                 call.state = CallState::Cancelling { since: at }
             }),
             Happening::CallEnded { call, state } => self.end_call(*call, state),
+            Happening::GatewayChanged { gateway } => {
+                std::mem::replace(&mut self.gateway, *gateway) != *gateway
+            }
             Happening::PhaseChanged { instance, .. }
             | Happening::Step { instance, .. }
             | Happening::RetryAt { instance, .. }

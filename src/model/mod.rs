@@ -7,6 +7,7 @@ mod event;
 pub mod fact;
 mod failure;
 mod fleet;
+mod gateway;
 mod http_server;
 mod ids;
 mod phase;
@@ -28,6 +29,7 @@ pub use fleet::{
     BackendInfo, DeathCard, Era, Fleet, Health, Instance, Probe, SHARED_SESSION, Sample,
     ServerInfo, Session, Traffic,
 };
+pub use gateway::{GatewayInfo, GatewayOptions};
 pub use http_server::HttpServer;
 pub(crate) use http_server::place;
 pub use ids::{BackendName, CallId, InstanceId, ResultId, RunId, SessionId};

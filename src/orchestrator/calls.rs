@@ -11,13 +11,15 @@ use jiff::Timestamp;
 use serde_json::value::RawValue;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until, timeout};
+use tokio_util::sync::CancellationToken;
 
 use super::core::Seat;
 use super::desk::Levers;
+use super::handle::OnProgress;
 use super::{deadline::Deadline, deadline::timestamp, words};
 use crate::mcp::{Answer, CallControl, NoAnswer, ToolClient};
 use crate::model::{
-    Call, CallState, Cause, Failure, Happening, Mode, Outcome, Progress, Stage, ToolCall,
+    Call, CallState, Cause, Failure, Happening, Mode, Outcome, Progress, SessionId, Stage, ToolCall,
 };
 use crate::stores::history::Record;
 use crate::stores::logs::Source;
@@ -37,10 +39,24 @@ pub(super) struct Accepted {
     pub progress: Arc<watch::Sender<Option<Progress>>>,
     levers: Levers,
     deadline: Deadline,
+    /// Who hears of each step of it.
+    listener: Option<OnProgress>,
+}
+
+impl Accepted {
+    /// Tells the server to give up.
+    pub fn cancel(&self) -> CancellationToken {
+        self.levers.cancel.clone()
+    }
 }
 
 /// Checks what can be checked before anything is sent, and gives the call its number.
-pub(super) fn accept(seat: &Seat, asked: ToolCall) -> Result<Accepted, Failure> {
+pub(super) fn accept(
+    seat: &Seat,
+    asked: ToolCall,
+    session: SessionId,
+    listener: Option<OnProgress>,
+) -> Result<Accepted, Failure> {
     check_arguments(&asked.arguments)?;
     let backend = &seat.backend;
     let wait = asked.timeout.unwrap_or(backend.call_timeout);
@@ -48,7 +64,7 @@ pub(super) fn accept(seat: &Seat, asked: ToolCall) -> Result<Accepted, Failure> 
     let (id, levers) = seat.core.calls.open();
     let call = Call {
         id,
-        session: seat.session.clone(),
+        session,
         instance: seat.id.clone(),
         backend: backend.name.clone(),
         tool: asked.tool,
@@ -65,6 +81,7 @@ pub(super) fn accept(seat: &Seat, asked: ToolCall) -> Result<Accepted, Failure> 
         progress,
         levers,
         deadline,
+        listener,
     })
 }
 
@@ -95,6 +112,7 @@ pub(super) async fn run(
         progress,
         levers,
         deadline,
+        listener,
     } = accepted;
     seat.report(Happening::CallStarted { call: call.clone() })
         .await;
@@ -104,7 +122,7 @@ pub(super) async fn run(
         levers: &levers,
         deadline,
     };
-    let answer = AssertUnwindSafe(talk.hold(&client, gone, progress))
+    let answer = AssertUnwindSafe(talk.hold(&client, gone, progress, listener))
         .catch_unwind()
         .await;
     let answer = answer.unwrap_or_else(|panic| {
@@ -165,6 +183,7 @@ impl Conversation<'_> {
         client: &ToolClient,
         mut gone: Gone,
         progress: Arc<watch::Sender<Option<Progress>>>,
+        listener: Option<OnProgress>,
     ) -> Result<Answer, NoAnswer> {
         let id = self.call.id;
         let (deadline, limit) = watch::channel(self.deadline.at());
@@ -176,6 +195,9 @@ impl Conversation<'_> {
             cancel: self.levers.cancel.clone(),
             deadline: limit,
             progress: Box::new(move |latest| {
+                if let Some(listener) = &listener {
+                    listener(&latest);
+                }
                 progress.send_replace(Some(latest));
             }),
         };

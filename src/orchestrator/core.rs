@@ -13,8 +13,9 @@ use tokio_util::task::TaskTracker;
 
 use super::deadline::timestamp;
 use super::desk::Desk;
-use super::handle::Reply;
+use super::handle::{OnProgress, Reply};
 use super::hub::Reporter;
+use super::lease::{Lease, Visit};
 use super::mailbox::Mail;
 use super::session::SessionMail;
 use crate::config::Config;
@@ -42,6 +43,7 @@ pub(super) struct InstancePost {
 pub(super) struct SessionPost {
     pub mail: mpsc::Sender<SessionMail>,
     pub task: JoinHandle<Vec<Failure>>,
+    pub lease: Arc<Lease>,
 }
 
 pub(super) struct Core {
@@ -111,23 +113,48 @@ impl Seat {
 pub(super) struct Asker {
     reply: Option<oneshot::Sender<Result<Reply, Failure>>>,
     reporter: Reporter,
+    /// Of a call: who hears of its progress.
+    pub progress: Option<OnProgress>,
+    /// Of a call: the session on whose behalf it is made, and its being in flight there.
+    pub visit: Option<(SessionId, Visit)>,
 }
 
 impl Asker {
     pub fn new(reply: Option<oneshot::Sender<Result<Reply, Failure>>>, reporter: Reporter) -> Self {
-        Self { reply, reporter }
+        Self {
+            reply,
+            reporter,
+            progress: None,
+            visit: None,
+        }
     }
 
     /// A refusal that nobody waits for becomes a notice; a wish never fails silently.
     pub fn answer(self, answer: Result<Reply, Failure>) {
+        // The one who asked may have stopped waiting.
+        let _ = self.tell(answer);
+    }
+
+    /// Like [`Asker::answer`]; returns whether the one who asked was still there, if there was one.
+    pub fn tell(self, answer: Result<Reply, Failure>) -> bool {
+        // Whoever hears that a call has ended may make the next one at once.
+        drop(self.visit);
         match (self.reply, answer) {
-            // The one who asked may have stopped waiting.
-            (Some(reply), answer) => drop(reply.send(answer)),
+            (Some(reply), answer) => return reply.send(answer).is_ok(),
             (None, Err(failure)) => {
                 self.reporter
                     .notice(Notice::new(Level::Error, failure.to_string()));
             }
             (None, Ok(_)) => {}
+        }
+        true
+    }
+
+    /// Resolves when the one who asked and waited for the answer has gone. Cancel-safe.
+    pub async fn abandoned(&mut self) {
+        match &mut self.reply {
+            Some(reply) => reply.closed().await,
+            None => std::future::pending().await,
         }
     }
 }

@@ -78,7 +78,8 @@ pub(super) fn line(fleet: &Fleet, event: &Event) -> Option<String> {
         } => {
             format!("call {call}: {}", outcome.word())
         }
-        Happening::CallEnded { .. }
+        Happening::GatewayChanged { .. }
+        | Happening::CallEnded { .. }
         | Happening::CallProgressed { .. }
         | Happening::Sampled { .. }
         | Happening::Described { .. } => return None,

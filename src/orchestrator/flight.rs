@@ -1,6 +1,7 @@
 //! The calls of one instance while they run, and what is remembered of it for its death card.
 
 use std::collections::{HashMap, VecDeque};
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -88,9 +89,11 @@ impl Flight {
         seat: &Arc<Seat>,
         client: &ToolClient,
         wanted: ToolCall,
-        asker: Asker,
+        mut asker: Asker,
     ) {
-        let accepted = match calls::accept(seat, wanted) {
+        let behalf = asker.visit.as_ref().map(|(session, _)| session.clone());
+        let session = behalf.unwrap_or_else(|| seat.session.clone());
+        let accepted = match calls::accept(seat, wanted, session, asker.progress.take()) {
             Ok(accepted) => accepted,
             Err(failure) => return asker.answer(Err(failure)),
         };
@@ -100,14 +103,25 @@ impl Flight {
             progress: progress.subscribe(),
         };
         self.waiting.insert(call.id, waiting);
+        let cancel = accepted.cancel();
         let call = calls::run(
             seat.clone(),
             client.clone(),
             self.gone.subscribe(),
             accepted,
         );
-        self.tasks
-            .spawn(async move { Finished::Call(call.await, asker) });
+        self.tasks.spawn(async move {
+            let mut call = pin!(call);
+            let ended = tokio::select! {
+                biased;
+                ended = &mut call => ended,
+                () = asker.abandoned() => {
+                    cancel.cancel();
+                    call.await
+                }
+            };
+            Finished::Call(ended, asker)
+        });
     }
 
     /// The server says that its tools changed: asks for them, unless that is under way.

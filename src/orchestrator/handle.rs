@@ -5,7 +5,10 @@ use std::sync::Arc;
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
 use crate::drivers::Shell;
-use crate::model::{CallId, Command, Event, Failure, Fleet, Notice, Outcome, SessionId};
+use crate::model::{
+    Ask, CallId, Caller, Command, Event, Failure, Fleet, InstanceId, Notice, Outcome, Progress,
+    SessionId, ToolCall, ToolSpec,
+};
 use crate::stores::history::History;
 use crate::stores::logs::LogStore;
 use crate::stores::results::ResultStore;
@@ -20,20 +23,41 @@ pub struct Busy;
 pub enum Reply {
     /// Accepted; what comes of it shows in the fleet.
     Accepted,
-    /// All instances of the session are ready, failed or stopped.
-    Opened(SessionId),
+    /// All instances of the session are ready, failed or stopped: which, for each of the asks. A shared one stands
+    /// once where it was asked for, however often.
+    Opened(SessionId, Vec<Vec<InstanceId>>),
     /// Everything of the session is gone; failures of single instances.
     Closed(Vec<Failure>),
     Called(CallId, Outcome),
+    /// What the server offers now.
+    Listed(Arc<[Arc<ToolSpec>]>),
     /// Dropping it ends it.
     Shell(Shell),
     /// JSON text; `None` where nothing is known beyond the facts.
     Inspected(Option<String>),
 }
 
+/// Hears of the progress of a call; never blocks.
+pub type OnProgress = Box<dyn Fn(&Progress) + Send + Sync>;
+
 pub(super) struct Envelope {
     pub command: Command,
     pub reply: Option<oneshot::Sender<Result<Reply, Failure>>>,
+    /// Of a call: on whose behalf it is made, where that is not the session of the instance. Of a session: its id.
+    pub session: Option<SessionId>,
+    /// Of a call: who hears of its progress.
+    pub progress: Option<OnProgress>,
+}
+
+impl Envelope {
+    fn new(command: Command) -> Self {
+        Self {
+            command,
+            reply: None,
+            session: None,
+            progress: None,
+        }
+    }
 }
 
 /// Cheap to clone; never blocks.
@@ -52,20 +76,55 @@ impl Handle {
     /// Asks for something and does not wait for it.
     pub fn send(&self, command: Command) -> Result<(), Busy> {
         self.commands
-            .try_send(Envelope {
-                command,
-                reply: None,
-            })
+            .try_send(Envelope::new(command))
             .map_err(|_| Busy)
     }
 
     /// Asks for something and waits until it is done.
+    ///
+    /// Dropping the future takes back what only the one who asked can use: a call is cancelled, a session that is
+    /// still starting is closed. Anything else goes on.
     pub async fn request(&self, command: Command) -> Result<Reply, Failure> {
+        self.ask(Envelope::new(command)).await
+    }
+
+    /// Opens a session under an id that the one who asks has made up: at random, for whoever knows it may use it.
+    /// Dropping the future closes it, unless it has been answered.
+    pub async fn open(
+        &self,
+        id: SessionId,
+        caller: Caller,
+        asks: Vec<Ask>,
+    ) -> Result<Reply, Failure> {
+        self.ask(Envelope {
+            session: Some(id),
+            ..Envelope::new(Command::OpenSession { caller, asks })
+        })
+        .await
+    }
+
+    /// Makes a call on behalf of a session, which may use instances that are not its own: shared ones. Dropping
+    /// the future cancels the call.
+    pub async fn call(
+        &self,
+        call: ToolCall,
+        session: SessionId,
+        progress: Option<OnProgress>,
+    ) -> Result<Reply, Failure> {
+        self.ask(Envelope {
+            session: Some(session),
+            progress,
+            ..Envelope::new(Command::Call(call))
+        })
+        .await
+    }
+
+    async fn ask(&self, envelope: Envelope) -> Result<Reply, Failure> {
         let (reply, answer) = oneshot::channel();
         let gone = || Failure::other(crate::model::Stage::Run, "the orchestrator has shut down");
         let envelope = Envelope {
-            command,
             reply: Some(reply),
+            ..envelope
         };
         self.commands.send(envelope).await.map_err(|_| gone())?;
         answer.await.map_err(|_| gone())?

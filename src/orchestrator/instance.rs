@@ -25,12 +25,14 @@ use super::words;
 use crate::drivers::Running;
 use crate::mcp::ToolClient;
 use crate::model::{
-    Backend, BackendInfo, Failure, Happening, Level, Notice, Phase, RestartPolicy, SessionId, Stage,
+    Backend, BackendInfo, Failure, Happening, InstanceId, Level, Notice, Phase, RestartPolicy,
+    SessionId, Stage,
 };
 use crate::stores::logs::Source;
 
 /// A new instance as its session sees it.
 pub(super) struct Spawned {
+    pub id: InstanceId,
     pub phase: watch::Receiver<Phase>,
     /// Resolves when nothing of it is left, or with why something may be.
     pub task: JoinHandle<Option<Failure>>,
@@ -116,6 +118,7 @@ pub(super) async fn spawn(
         left_behind: None,
     };
     Spawned {
+        id: instance.seat.id.clone(),
         phase: phase_reader,
         task: core.tasks.spawn(instance.run()),
     }

@@ -14,10 +14,12 @@ mod health;
 mod hub;
 mod instance;
 mod journal;
+mod lease;
 mod lifecycle;
 mod mailbox;
 mod news;
 mod notices;
+mod order;
 mod router;
 mod serve;
 mod session;
@@ -34,7 +36,7 @@ use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio_util::task::TaskTracker;
 
-pub use self::handle::{Busy, Handle, Reply};
+pub use self::handle::{Busy, Handle, OnProgress, Reply};
 pub use self::shutdown::Progress;
 pub use crate::drivers::Shell;
 

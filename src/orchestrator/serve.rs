@@ -110,8 +110,8 @@ impl Instance {
         }
         let answer = match tools {
             Ok(tools) => {
-                self.report_tools(tools).await;
-                Ok(Reply::Accepted)
+                self.report_tools(tools.clone()).await;
+                Ok(Reply::Listed(tools))
             }
             Err(failure) => {
                 self.seat

@@ -9,12 +9,12 @@ use tokio_util::sync::CancellationToken;
 use super::core::{Asker, Core, SessionPost};
 use super::handle::Reply;
 use super::instance::{self, Spawned};
-use super::shared;
+use super::lease::{Lease, Visit};
+use super::order::{Order, orders};
+use super::{shared, words};
 use crate::model::{
-    Ask, Backend, BackendInfo, Caller, Failure, Happening, Level, Notice, Phase, Scope, SessionId,
-    Stage,
+    Ask, Caller, Failure, Happening, InstanceId, Level, Notice, Phase, Scope, SessionId, Stage,
 };
-use crate::nearest::nearest;
 
 pub(super) enum SessionMail {
     Close(Asker),
@@ -23,79 +23,85 @@ pub(super) enum SessionMail {
 /// So many requests to close one session may wait for its end.
 const CLOSERS: usize = 64;
 
-/// A configured backend and how many instances of it.
-type Order = (Arc<Backend>, Arc<BackendInfo>, usize);
-
 /// Registers a session and provisions it in the background; the answer comes when all of it has settled.
 pub(super) fn open(core: &Arc<Core>, id: SessionId, caller: Caller, asks: &[Ask], asker: Asker) {
-    let orders = match asks
-        .iter()
-        .map(|ask| order(core, ask))
-        .collect::<Result<Vec<_>, _>>()
-    {
-        Ok(orders) if orders.is_empty() => {
-            return asker.answer(Err(Failure::other(
-                Stage::Config,
-                "a session needs at least one backend",
-            )));
-        }
+    let is_agents = matches!(caller, Caller::Agent(_));
+    let orders = orders(core, asks)
+        .and_then(|orders| refuse_to_open(core, is_agents, &orders).map(|()| orders));
+    let orders = match orders {
         Ok(orders) => orders,
         Err(failure) => return asker.answer(Err(failure)),
     };
+    let lease = Lease::new(is_agents);
     let (mail, mailbox) = mpsc::channel(CLOSERS);
     let task = SessionTask {
         core: core.clone(),
         id: id.clone(),
         leave: CancellationToken::new(),
+        lease: lease.clone(),
         mailbox,
         instances: vec![],
         closers: vec![],
     };
     // Held until the post is there, so that a session that ends at once finds it and takes it away.
     let mut sessions = core.sessions.lock();
+    debug_assert!(!sessions.contains_key(&id), "ids are random");
     let task = core.tasks.spawn(task.run(caller, orders, asker));
-    sessions.insert(id, SessionPost { mail, task });
+    sessions.insert(id, SessionPost { mail, task, lease });
 }
 
 /// Asks a session to close.
 pub(super) fn close(core: &Core, id: &SessionId, asker: Asker) {
     let mail = core.sessions.lock().get(id).map(|post| post.mail.clone());
-    let gone = || Failure::other(Stage::Run, format!("there is no session {}", id.short()));
     let Some(mail) = mail else {
-        return asker.answer(Err(gone()));
+        return asker.answer(Err(gone(id)));
     };
     if let Err(refused) = mail.try_send(SessionMail::Close(asker)) {
         let SessionMail::Close(asker) = refused.into_inner();
-        asker.answer(Err(gone()));
+        asker.answer(Err(gone(id)));
     }
 }
 
-fn order(core: &Core, ask: &Ask) -> Result<Order, Failure> {
-    let known = core
-        .config
-        .backends
-        .iter()
-        .zip(&*core.backends)
-        .find(|(backend, _)| backend.name == ask.backend);
-    let Some((backend, info)) = known else {
-        let failure = Failure::other(
-            Stage::Config,
-            format!("there is no backend `{}`", ask.backend),
-        );
-        let names = core.config.backends.iter().map(|backend| &*backend.name);
-        return Err(match nearest(&ask.backend, names) {
-            Some(near) => failure.hint(format!("did you mean `{near}`?")),
-            None => failure,
-        });
-    };
-    if ask.count == 0 {
-        let text = format!(
-            "0 instances of `{}` make no sense: ask for at least 1",
-            ask.backend
-        );
+/// Counts a call that is made on behalf of a session, unless `most` of them run already.
+pub(super) fn begin_call(
+    core: &Core,
+    id: &SessionId,
+    most: Option<usize>,
+) -> Result<Visit, Failure> {
+    let lease = core.sessions.lock().get(id).map(|post| post.lease.clone());
+    let lease = lease.ok_or_else(|| gone(id))?;
+    lease.begin(most).ok_or_else(|| {
+        let most = most.unwrap_or_default();
+        let text = format!("the session has {most} calls in flight, which is the limit");
+        Failure::other(Stage::Call, text).hint("wait for one of them, or raise gateway.max_calls")
+    })
+}
+
+fn gone(id: &SessionId) -> Failure {
+    Failure::other(Stage::Run, format!("there is no session {}", id.short()))
+}
+
+/// Agents may open so many sessions, and empty ones, too: what they asked for may have been refused one by one.
+fn refuse_to_open(core: &Core, is_agents: bool, orders: &[Order]) -> Result<(), Failure> {
+    if !is_agents && orders.is_empty() {
+        let text = "a session needs at least one backend";
         return Err(Failure::other(Stage::Config, text));
     }
-    Ok((backend.clone(), info.clone(), ask.count))
+    let most = core.config.gateway.max_sessions;
+    let open = || {
+        let sessions = core.sessions.lock();
+        sessions
+            .values()
+            .filter(|post| post.lease.is_agents)
+            .count()
+    };
+    if is_agents && open() >= most {
+        let text = format!("there are {most} sessions already, which is the limit");
+        return Err(
+            Failure::other(Stage::Config, text).hint("clean one up, or raise gateway.max_sessions")
+        );
+    }
+    Ok(())
 }
 
 struct SessionTask {
@@ -103,6 +109,7 @@ struct SessionTask {
     id: SessionId,
     /// Ends its instances.
     leave: CancellationToken,
+    lease: Arc<Lease>,
     mailbox: mpsc::Receiver<SessionMail>,
     instances: Vec<Spawned>,
     closers: Vec<Asker>,
@@ -110,7 +117,7 @@ struct SessionTask {
 
 impl SessionTask {
     /// Returns what could not be taken down.
-    async fn run(mut self, caller: Caller, orders: Vec<Order>, asker: Asker) -> Vec<Failure> {
+    async fn run(mut self, caller: Caller, orders: Vec<Order>, mut asker: Asker) -> Vec<Failure> {
         let reporter = self.core.reporter.clone();
         reporter
             .report(Happening::SessionOpened {
@@ -118,10 +125,13 @@ impl SessionTask {
                 caller,
             })
             .await;
-        let phases = self.provision(&orders).await;
+        let provisioned = self.provision(&orders).await;
+        let phases: Vec<_> = provisioned.iter().flatten().map(phase_of).collect();
         let closed_early = tokio::select! {
             biased;
             () = self.asked_to_close() => true,
+            // Nobody learns its id any more.
+            () = asker.abandoned() => true,
             () = settled(phases.clone()) => false,
         };
         if closed_early {
@@ -130,35 +140,41 @@ impl SessionTask {
         } else {
             self.announce(&phases);
             reporter.flush().await;
-            asker.answer(Ok(Reply::Opened(self.id.clone())));
-            self.asked_to_close().await;
+            self.lease.touch();
+            let ids = |group: &Vec<Member>| group.iter().map(|(id, _)| id.clone()).collect();
+            let ids = provisioned.iter().map(ids).collect();
+            if asker.tell(Ok(Reply::Opened(self.id.clone(), ids))) {
+                self.until_its_end().await;
+            }
         }
         self.close().await
     }
 
-    /// Starts the session's own instances, and returns the phases of all that it is to use, shared ones included.
-    async fn provision(&mut self, orders: &[Order]) -> Vec<watch::Receiver<Phase>> {
-        let mut phases = vec![];
+    /// Starts the session's own instances, and returns all that it is to use, shared ones included, by order.
+    async fn provision(&mut self, orders: &[Order]) -> Vec<Vec<Member>> {
+        let mut all = vec![];
         let founding_shared = shared::is_shared(&self.id);
-        for (backend, info, count) in orders {
-            if backend.scope == Scope::SharedGlobal && !founding_shared {
-                phases.extend(shared::phases(&self.core, &backend.name));
+        for order in orders {
+            if order.backend.scope == Scope::SharedGlobal && !founding_shared {
+                all.push(shared::instances(&self.core, &order.backend.name).await);
                 continue;
             }
-            for _ in 0..*count {
+            let mut own = vec![];
+            for _ in 0..order.count {
                 let spawned = instance::spawn(
                     &self.core,
                     &self.id,
                     &self.leave,
-                    backend.clone(),
-                    info.clone(),
+                    order.backend.clone(),
+                    order.info.clone(),
                 )
                 .await;
-                phases.push(spawned.phase.clone());
+                own.push((spawned.id.clone(), spawned.phase.clone()));
                 self.instances.push(spawned);
             }
+            all.push(own);
         }
-        phases
+        all
     }
 
     fn announce(&self, phases: &[watch::Receiver<Phase>]) {
@@ -193,6 +209,25 @@ impl SessionTask {
         }
     }
 
+    /// Resolves when it is to close, also because nobody has needed it for too long.
+    async fn until_its_end(&mut self) {
+        let limit = self.core.config.gateway.session_idle_timeout;
+        let limit = limit.filter(|_| self.lease.is_agents);
+        let lease = self.lease.clone();
+        tokio::select! {
+            biased;
+            () = self.asked_to_close() => {}
+            () = lease.expired(limit) => {
+                let text = format!(
+                    "session {} is closed: no call for {}",
+                    self.id.short(),
+                    words::duration(limit.unwrap_or_default())
+                );
+                self.core.reporter.notice(Notice::new(Level::Warn, text));
+            }
+        }
+    }
+
     async fn close(mut self) -> Vec<Failure> {
         let reporter = &self.core.reporter;
         reporter
@@ -223,6 +258,13 @@ impl SessionTask {
         }
         failures
     }
+}
+
+/// An instance that a session uses.
+type Member = (InstanceId, watch::Receiver<Phase>);
+
+fn phase_of((_, phase): &Member) -> watch::Receiver<Phase> {
+    phase.clone()
 }
 
 /// Resolves when none of them is on its way any more.

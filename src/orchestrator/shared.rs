@@ -19,10 +19,7 @@ pub(super) fn provision(core: &Arc<Core>) {
         .iter()
         .filter(|backend| backend.scope == Scope::SharedGlobal);
     let asks: Vec<_> = shared
-        .map(|backend| Ask {
-            backend: backend.name.clone(),
-            count: 1,
-        })
+        .map(|backend| Ask::new(backend.name.clone(), 1))
         .collect();
     if !asks.is_empty() {
         let asker = Asker::new(None, core.reporter.clone());
@@ -40,13 +37,28 @@ pub(super) fn is_shared(session: &SessionId) -> bool {
     session.as_str() == SHARED_SESSION
 }
 
-/// The phase of the one instance of `backend`.
-pub(super) fn phases(core: &Core, backend: &str) -> Vec<watch::Receiver<Phase>> {
-    let instances = core.instances.read();
-    let shared = instances
-        .values()
-        .filter(|post| is_shared(&post.session) && *post.backend == *backend);
-    shared.map(|post| post.phase.clone()).collect()
+/// The one instance of `backend`, and its phase. Waits for it where everything is only just starting.
+pub(super) async fn instances(
+    core: &Core,
+    backend: &str,
+) -> Vec<(InstanceId, watch::Receiver<Phase>)> {
+    let find = || {
+        let instances = core.instances.read();
+        let shared = instances
+            .iter()
+            .find(|(_, post)| is_shared(&post.session) && *post.backend == *backend);
+        shared.map(|(id, post)| (id.clone(), post.phase.clone()))
+    };
+    let mut population = core.population.subscribe();
+    loop {
+        if let Some(found) = find() {
+            return vec![found];
+        }
+        let is_to_come = core.sessions.lock().keys().any(is_shared);
+        if !is_to_come || population.changed().await.is_err() {
+            return vec![];
+        }
+    }
 }
 
 pub(super) fn refuse_to_close(session: &SessionId) -> Result<(), Failure> {

@@ -240,6 +240,8 @@ async fn run_check(
             caller: Caller::Orchestrator,
             timeout: Some(left.min(seat.backend.call_timeout)),
         },
+        seat.session.clone(),
+        None,
     )?;
     // A task of its own: if this start is given up, the call still ends in order, because `_here` goes with us.
     let (_here, gone) = watch::channel(None);

@@ -6,9 +6,9 @@ use std::time::Duration;
 use envdeck::config::{Config, Origin};
 use envdeck::drivers::{Drivers, Installed};
 use envdeck::model::{
-    Ask, Backend, Call, CallId, Caller, Command, Failure, Fleet, HealthPolicy, Instance,
-    InstanceId, Limits, Mode, Notice, Outcome, Phase, RestartPolicy, RunId, Scope, SessionId,
-    ToolCall, Transport,
+    Ask, Backend, Call, CallId, Caller, Command, Failure, Fleet, GatewayOptions, HealthPolicy,
+    Instance, InstanceId, Limits, Mode, Notice, Outcome, Phase, RestartPolicy, RunId, Scope,
+    SessionId, ToolCall, Transport,
 };
 use envdeck::orchestrator::{Handle, Orchestrator, Reply, Setup, start};
 use envdeck::stores::history::History;
@@ -85,6 +85,7 @@ impl Deck {
             backends: backends.into_iter().map(Arc::new).collect(),
             log_level: "info".to_owned(),
             limits,
+            gateway: GatewayOptions::default(),
         };
         let directory = tempfile::tempdir().unwrap();
         let orchestrator = start(Setup {
@@ -106,7 +107,7 @@ impl Deck {
     /// Opens a session and waits until all of it has settled.
     pub async fn open(&self, asks: &[(&str, usize)]) -> SessionId {
         match self.request(open(asks)).await {
-            Ok(Reply::Opened(id)) => id,
+            Ok(Reply::Opened(id, _)) => id,
             other => panic!("not opened: {other:?}"),
         }
     }
@@ -227,10 +228,7 @@ pub async fn notice(notices: &mut broadcast::Receiver<Notice>, text: &str) -> No
 }
 
 pub fn open(asks: &[(&str, usize)]) -> Command {
-    let ask = |(backend, count): &(&str, usize)| Ask {
-        backend: (*backend).into(),
-        count: *count,
-    };
+    let ask = |(backend, count): &(&str, usize)| Ask::new(*backend, *count);
     Command::OpenSession {
         caller: Caller::Operator,
         asks: asks.iter().map(ask).collect(),

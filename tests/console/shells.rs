@@ -46,7 +46,7 @@ fn shells(pty: &Pty, server: i32) -> Vec<i32> {
 fn a_shell_runs_where_the_instance_does_and_its_end_brings_the_console_back() {
     let (pty, _, _script) = beside("/bin/sh");
     pty.type_text("e");
-    pty.wait_for("a shell inside", DEADLINE);
+    pty.wait_for(regex(r"^envdeck: a shell inside .*\n\$$"), DEADLINE);
     pty.type_text("stty size; tty | cut -c 1-5; echo $((40 + 2)) $ENVDECK_OWNER.\r");
     pty.wait_for(regex(r"^36 120\n/dev/\n42 \.$"), DEADLINE);
     // Keys that mean something to a terminal reach the shell, not us.

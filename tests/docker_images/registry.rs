@@ -45,7 +45,9 @@ impl Registry {
             assert!(entry.status.success(), "htpasswd: install apache2-utils");
             fs::write(path("users"), entry.stdout).unwrap();
             let users = path("users");
-            config += &format!("auth:\n  htpasswd: {{realm: test, path: {users}}}\n");
+            for part in ["auth:\n  htpasswd: {realm: test, path: ", &users, "}\n"] {
+                config += part;
+            }
         }
         fs::write(path("config.yml"), config).unwrap();
         let log = File::create(path("log")).unwrap();

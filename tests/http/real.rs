@@ -3,11 +3,10 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use envdeck::drivers::Endpoint;
 use envdeck::mcp::{NoAnswer, ServerNews, ToolClient};
 use envdeck::model::{Era, Obedience};
 
-use crate::peer::{Desk, MAX_MESSAGE, PATIENCE, RunningCall, eventually};
+use crate::peer::{Desk, PATIENCE, RunningCall, eventually};
 use crate::remote::{Remote, connect};
 
 async fn tools_can_be_listed_and_called(client: &ToolClient) {
@@ -25,7 +24,7 @@ async fn tools_can_be_listed_and_called(client: &ToolClient) {
 
 #[tokio::test]
 async fn a_server_with_sessions() {
-    let (remote, desk) = (Remote::start(|_| {}).await, Desk::new());
+    let (remote, desk) = (Remote::start_old(|_| {}).await, Desk::new());
     let (client, contact) = connect(&desk, remote.server()).await;
     let client = client.unwrap();
     assert_eq!(client.server().era, Era::Sessions);
@@ -53,7 +52,7 @@ async fn a_server_that_answers_with_json() {
         config.legacy_session_mode = false;
         config.json_response = true;
     };
-    let (remote, desk) = (Remote::start(json).await, Desk::new());
+    let (remote, desk) = (Remote::start_old(json).await, Desk::new());
     let client = connect(&desk, remote.server()).await.0.unwrap();
     tools_can_be_listed_and_called(&client).await;
     client.close(PATIENCE).await;
@@ -62,9 +61,7 @@ async fn a_server_that_answers_with_json() {
 #[tokio::test]
 async fn a_server_without_sessions() {
     let (remote, mut desk) = (Remote::start(|_| {}).await, Desk::new());
-    let endpoint = Endpoint::Http(remote.server().into());
-    let client = ToolClient::connect(endpoint, desk.how(MAX_MESSAGE, true)).await;
-    let client = client.unwrap();
+    let client = connect(&desk, remote.server()).await.0.unwrap();
     assert_eq!(client.server().era, Era::Stateless);
     assert_eq!(&*client.server().protocol, "2026-07-28");
     tools_can_be_listed_and_called(&client).await;

@@ -1,5 +1,6 @@
 //! What the tests over HTTP share: an endpoint to connect to, and a real server of rmcp behind it.
 
+use std::borrow::Cow;
 use std::net::TcpListener;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -10,8 +11,8 @@ use envdeck::mcp::ToolClient;
 use envdeck::model::{Failure, HttpServer};
 use rmcp::model::{
     CallToolRequestParams, CallToolResponse, CallToolResult, ContentBlock, JsonObject,
-    ListToolsResult, PaginatedRequestParams, ProgressNotificationParam, ServerCapabilities,
-    ServerConfig, SubscriptionFilter, Tool,
+    ListToolsResult, PaginatedRequestParams, ProgressNotificationParam, ProtocolVersion,
+    ServerCapabilities, ServerConfig, SubscriptionFilter, Tool,
 };
 use rmcp::service::{RequestContext, SubscriptionContext};
 use rmcp::transport::streamable_http_server::session::local::LocalSessionManager;
@@ -45,18 +46,34 @@ pub struct Remote {
 }
 
 impl Remote {
+    /// One that knows no revision without sessions.
+    pub async fn start_old(tune: impl FnOnce(&mut StreamableHttpServerConfig)) -> Self {
+        Self::launch(0, true, tune).await
+    }
+
     pub async fn start(tune: impl FnOnce(&mut StreamableHttpServerConfig)) -> Self {
         Self::start_at(0, tune).await
     }
 
     /// On this port; 0 is a free one.
     pub async fn start_at(port: u16, tune: impl FnOnce(&mut StreamableHttpServerConfig)) -> Self {
+        Self::launch(port, false, tune).await
+    }
+
+    async fn launch(
+        port: u16,
+        is_old: bool,
+        tune: impl FnOnce(&mut StreamableHttpServerConfig),
+    ) -> Self {
         let stop = CancellationToken::new();
         let mut config = StreamableHttpServerConfig::default();
         config.cancellation_token = stop.clone();
         tune(&mut config);
         let cancelled = Arc::new(AtomicUsize::new(0));
-        let handler = Handler(cancelled.clone());
+        let handler = Handler {
+            cancelled: cancelled.clone(),
+            is_old,
+        };
         let sessions = Arc::new(LocalSessionManager::default());
         let service = StreamableHttpService::new(move || Ok(handler.clone()), sessions, config);
         let router = Router::new().route_service("/mcp", service);
@@ -84,7 +101,10 @@ impl Remote {
 }
 
 #[derive(Clone)]
-struct Handler(Arc<AtomicUsize>);
+struct Handler {
+    cancelled: Arc<AtomicUsize>,
+    is_old: bool,
+}
 
 impl ServerHandler for Handler {
     fn get_info(&self) -> ServerConfig {
@@ -92,6 +112,12 @@ impl ServerHandler for Handler {
             .enable_tools()
             .enable_tool_list_changed();
         ServerConfig::new(tools.build()).with_instructions("Ask for echo.")
+    }
+
+    fn supported_protocol_versions(&self) -> Cow<'static, [ProtocolVersion]> {
+        let mut all = ProtocolVersion::KNOWN_VERSIONS.to_vec();
+        all.retain(|version| !self.is_old || version.as_str() < "2026");
+        all.into()
     }
 
     async fn list_tools(
@@ -116,7 +142,7 @@ impl ServerHandler for Handler {
             let progress = ProgressNotificationParam::new(token, 1.0).with_message("half way");
             context.peer.notify_progress(progress).await.unwrap();
             context.ct.cancelled().await;
-            self.0.fetch_add(1, Ordering::SeqCst);
+            self.cancelled.fetch_add(1, Ordering::SeqCst);
         }
         let text = serde_json::to_string(&request.arguments).unwrap();
         Ok(CallToolResult::success(vec![ContentBlock::text(text)]).into())

@@ -10,6 +10,9 @@ use crate::peer::{Desk, RunningCall};
 use crate::remote::connect;
 use crate::scripted::{Heard, Out, Scripted, behave};
 
+/// The id of the first call: two requests of the handshake come before it.
+const CALL: u64 = 3;
+
 async fn with_calls<F, W>(act: F) -> (Scripted, ToolClient, Desk)
 where
     F: Fn(Heard, Out) -> W + Clone + Send + Sync + 'static,
@@ -32,13 +35,13 @@ async fn a_stream_that_breaks_is_taken_up_again_after_the_time_the_server_names(
             // It may take more than one time.
             ("GET", Some("1")) => {
                 out.events().await;
-                let token = json!({ "progressToken": 2, "progress": 1 });
+                let token = json!({ "progressToken": CALL, "progress": 1 });
                 out.raw("id: 2\n").await;
                 out.event(&json!({ "jsonrpc": "2.0", "method": "notifications/progress", "params": token })).await;
             }
             ("GET", Some("2")) => {
                 out.events().await;
-                out.event(&json!({ "jsonrpc": "2.0", "id": 2, "result": { "content": [] } })).await;
+                out.event(&json!({ "jsonrpc": "2.0", "id": CALL, "result": { "content": [] } })).await;
             }
             _ => behave(heard, out).await,
         }

@@ -15,7 +15,7 @@ fn each_phase_says_what_one_wants_to_know() {
     ┌ 2 Instances ─ all sessions · 6 ──────────────────────────────────────────────────────────────────────────────────────────────────────────┐
     │  STATE        ID        BACKEND     MODE      VIA       UP   CPU    MEM  RST  CALLS  ERR     P50  LAST                                   │
     │> ● ready      a1b2c3d4  filesystem  process   stdio     3m    0%    48M    0      3    2   41 ms  read_file                              │
-    │  ◐ starting   e5f6a7b8  filesystem  process   stdio  initialize 4 s · 11 s left                                                          │
+    │  ◐ starting   e5f6a7b8  filesystem  process   stdio  initialize · 4 s · 11 s left                                                        │
     │  ✖ failed     99aabbcc  memory      process   stdio  start: exited with status 137 — raise the memory limit                              │
     │  ◌ waiting    0d1e2f3a  filesystem  process   stdio  retry 2/3 in 4 s · run: killed by SIGKILL                                           │
     │  ● ready ·2   1f2e3d4c  memory      process   stdio     1m     –      –    0      3    1       –  read_graph                             │
@@ -34,7 +34,7 @@ fn columns_drop_out_as_the_screen_narrows() {
     ┌ 2 Instances ─ all sessions · 6 ──────────────────────────────────────────────┐
     │  STATE        ID        BACKEND        UP    MEM  CALLS  ERR  LAST           │
     │> ● ready      a1b2c3d4  filesystem     3m    48M      3    2  read_file      │
-    │  ◐ starting   e5f6a7b8  filesystem  initialize 4 s · 11 s left               │
+    │  ◐ starting   e5f6a7b8  filesystem  initialize · 4 s · 11 s left             │
     │  ✖ failed     99aabbcc  memory      start: exited with status 137 — raise t… │
     │  ◌ waiting    0d1e2f3a  filesystem  retry 2/3 in 4 s · run: killed by SIGKI… │
     │  ● ready ·2   1f2e3d4c  memory         1m      –      3    1  read_graph     │
@@ -49,7 +49,7 @@ fn columns_drop_out_as_the_screen_narrows() {
     ┌ 2 Instances ─ all sessions · 6 ──────────────────────────┐
     │  STATE        ID        BACKEND     CALLS  LAST          │
     │> ● ready      a1b2c3d4  filesystem      3  read_file     │
-    │  ◐ starting   e5f6a7b8  filesystem  initialize 4 s · 11… │
+    │  ◐ starting   e5f6a7b8  filesystem  initialize · 4 s · … │
     │  ✖ failed     99aabbcc  memory      start: exited with … │
     │  ◌ waiting    0d1e2f3a  filesystem  retry 2/3 in 4 s · … │
     │  ● ready ·2   1f2e3d4c  memory          3  read_graph    │
@@ -145,6 +145,50 @@ fn read_only_mode_changes_nothing() {
         let harness = full(120, 36).press("<ctrl+x>").press(keys).press("y");
         assert_eq!(commands(&harness), [], "{keys}");
     }
+}
+
+#[test]
+fn a_start_shows_its_step_and_many_starts_show_a_bar() {
+    let step = |step: &str| Happening::Step {
+        instance: instance(STARTING),
+        step: step.into(),
+        deadline: None,
+    };
+    let harness = full(140, 24).happening(step("pull image 12/30 MB, layers 3/7"));
+    let screen = harness.screen();
+    assert!(
+        screen.contains("▰▰▰▰▱▱▱▱▱▱ pull image 12/30 MB, layers 3/7 · 4 s"),
+        "{screen}"
+    );
+    assert!(screen.contains("all sessions · 6 ──"), "{screen}");
+    // It tells the time while nothing else happens.
+    assert!(
+        harness
+            .after_millis(3_000)
+            .screen()
+            .contains("layers 3/7 · 7 s")
+    );
+    let queued = empty(120, 24)
+        .given(fleet_of(1))
+        .happening(Happening::Step {
+            instance: instance("00000000"),
+            step: "queued".into(),
+            deadline: None,
+        });
+    assert!(queued.screen().contains("queued · "));
+    let again = empty(120, 24)
+        .given(fleet_of(1))
+        .happening(phase("00000000", Phase::Starting))
+        .happening(phase("00000000", Phase::Failed))
+        .happening(phase("00000000", Phase::Pending))
+        .happening(phase("00000000", Phase::Starting));
+    assert!(again.screen().contains("· start 2"), "{}", again.screen());
+    let many = empty(120, 24)
+        .given(fleet_of(4))
+        .happening(phase("00000000", Phase::Starting))
+        .happening(phase("00000000", Phase::Ready));
+    let title = "all sessions · 4  ▰▰▱▱▱▱▱▱▱▱ 1/4 ready";
+    assert!(many.screen().contains(title), "{}", many.screen());
 }
 
 #[test]

@@ -8,10 +8,7 @@ use envdeck::model::{Ask, BackendInfo, Caller, Command, Fleet, Scope};
 use crate::common::*;
 
 fn opens(asks: &[(&str, usize)]) -> Vec<Command> {
-    let ask = |(name, count): &(&str, usize)| Ask {
-        backend: (*name).into(),
-        count: *count,
-    };
+    let ask = |(name, count): &(&str, usize)| Ask::new(*name, *count);
     vec![Command::OpenSession {
         caller: Caller::Operator,
         asks: asks.iter().map(ask).collect(),
@@ -24,7 +21,7 @@ fn the_dialog_shows_every_backend_and_why_one_cannot_be_had() {
     ┌ 2 Instances ─ all sessions · 6 ──────────────────────────────────────────────┐
     │  STATE        ID        BACKEND        UP    MEM  CALLS  ERR  LAST           │
     │> ● ready      a1b2c3d4  filesystem     3m    48M      3    2  read_file      │
-    │  ◐ starting   e5f6a7b8  filesystem  initialize 4 s · 11 s left               │
+    │  ◐ starting   e5f6a7b8  filesystem  initialize · 4 s · 11 s left             │
     │  ✖ failed     99aabbcc  memory      start: exited with status 137 — raise t… │
     │ ┌ New session ─────────────────────────────────────────────────────────────┐ │
     │ │  The instances of a session are closed together.                         │ │

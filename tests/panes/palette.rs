@@ -9,10 +9,7 @@ use crate::common::*;
 fn opened(backend: &str, count: usize) -> Vec<Command> {
     vec![Command::OpenSession {
         caller: Caller::Operator,
-        asks: vec![Ask {
-            backend: backend.into(),
-            count,
-        }],
+        asks: vec![Ask::new(backend, count)],
     }]
 }
 
@@ -22,15 +19,15 @@ fn the_palette_finds_tools_instances_actions_and_backends() {
     ┌ 2 Instances ─ all sessions · 6 ────────────────────────────────────────────────────────┐
     │  STATE        ID        BACKEND        UP   CPU    MEM  RST  CALLS  ERR  LAST          │
     │> ● ready      a1b2c3d4  filesystem     3m    0%    48M    0      3    2  read_file     │
-    │  ◐ starting   e5f6a7b8  filesystem  initialize 4 s · 11 s left                         │
+    │  ◐ starting   e5f6a7b8  filesystem  initialize · 4 s · 11 s left                       │
     │ ┌ Go to, do, call ───────────────────────────────────────────────────────────────────┐ │
     │ │ > rf                                                                               │ │
     │ │                                                                                    │ │
-    │ │> tool      read_file  of filesystem a1b2c3d4                                       │ │
+    │ │> action    retry-failed  start all failed instances of the session again           │ │
+    │ │  tool      read_file  of filesystem a1b2c3d4                                       │ │
     │ │  action    refresh-tools  list the tools again                                     │ │
     │ │  tool      write_file  of filesystem a1b2c3d4                                      │ │
     │ │  instance  memory 1f2e3d4c  ready · session 77c0de                                 │ │
-    │ │                                                                                    │ │
     │ │                                                                                    │ │
     │ │                                                                                    │ │
     │ │                                                                                    │ │

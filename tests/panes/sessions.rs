@@ -11,7 +11,7 @@ fn sessions_show_who_opened_them_and_how_they_are() {
     insta::assert_snapshot!(body(&full(60, 15).press("1z")), @r#"
     ┌ 1 Sessions ─ 3 ──────────────────────────────────────────┐
     │  all sessions                                       1✖/6 │
-    │▾ 3f9a21 operator                      ▰▰▱▱▱▱▱▱ 1/3 ready │
+    │▾ 3f9a21 operator                   1✖ ▰▰▱▱▱▱▱▱ 1/3 ready │
     │    filesystem ×2                                   1◐ 1● │
     │    memory ×1                                           ✖ │
     │▸ 77c0de trainer                                     1◌/2 │
@@ -27,7 +27,7 @@ fn sessions_show_who_opened_them_and_how_they_are() {
      envdeck  test          
     ┌ 3 Tools  1 Sessions ─┬
     │  all sessions   1✖/6 │
-    │▾ 3f9a21 opera… 1/3 ◐ │
+    │▾ 3f9a21 oper… 1✖ 1/3 │
     │    filesys… ×2 1◐ 1● │
     │    memory ×1       ✖ ├
     │▸ 77c0de trainer 1◌/2 │

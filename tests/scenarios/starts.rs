@@ -1,6 +1,8 @@
 //! Opening sessions: several at once, bounded, each with its own clock.
 
-use envdeck::model::{Backend, SessionId, StartupCheck};
+use std::sync::Arc;
+
+use envdeck::model::{Backend, Fleet, Instance, SessionId, StartupCheck};
 use envdeck::model::{
     Cause, Command, ContainerOptions, Level, Limits, LocalDocker, Mode, Phase, SHARED_SESSION,
     Scope, Stage,
@@ -45,7 +47,7 @@ async fn a_failed_instance_does_not_take_down_the_others_and_one_can_be_stopped_
         .find(|one| &*one.backend.name == "slow")
         .unwrap();
     deck.request(Command::Stop(slow.id.clone())).await.unwrap();
-    let Ok(Reply::Opened(session)) = opening.await.unwrap() else {
+    let Ok(Reply::Opened(session, _)) = opening.await.unwrap() else {
         panic!("not opened")
     };
     let fleet = deck.fleet();
@@ -102,7 +104,7 @@ async fn no_more_than_the_limit_start_at_once_and_waiting_costs_no_start_time() 
         Phase::Pending => instance.step_deadline.is_none(),
         phase => phase == Phase::Starting,
     }));
-    let Ok(Reply::Opened(session)) = opening.await.unwrap() else {
+    let Ok(Reply::Opened(session, _)) = opening.await.unwrap() else {
         panic!("not opened")
     };
     assert_eq!(count(&deck.fleet(), &session, Phase::Ready), 8);
@@ -338,4 +340,27 @@ async fn a_thousand_instances_open_and_close() {
     assert!(deck.close(session).await.is_empty());
     assert_eq!(deck.world.alive(), 0);
     assert!(deck.fleet().sessions.is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_failed_in_a_session_is_tried_again_all_at_once() {
+    let fails = Script {
+        start: Start::Fails,
+        ..Script::default()
+    };
+    let deck = Deck::new(vec![backend("good"), backend("bad")], &[("bad", fails)]);
+    let session = deck.open(&[("good", 1), ("bad", 100)]).await;
+    let other = deck.open(&[("bad", 1)]).await;
+    assert_eq!(count(&deck.fleet(), &session, Phase::Failed), 100);
+    deck.world.script("bad", Script::default());
+    let retry = Command::RetryFailed(session.clone());
+    deck.request(retry.clone()).await.unwrap();
+    let all_ready = |fleet: &Fleet| count(fleet, &session, Phase::Ready) == 101;
+    let fleet = deck.wait_until("all are ready", all_ready).await;
+    let restarts = |one: &Arc<Instance>| one.restarts;
+    let restarts = fleet.sessions[&session].instances.values().map(restarts);
+    assert_eq!(restarts.sum::<u32>(), 100, "the good one was left alone");
+    assert_eq!(count(&fleet, &other, Phase::Failed), 1);
+    let why = deck.refusal(retry).await;
+    assert!(why.contains("nothing has failed in session"), "{why}");
 }

@@ -56,6 +56,7 @@ pub fn tool(name: &str, schema: Value) -> ToolSpec {
         input_schema: schema,
         output_schema: None,
         annotations: None,
+        raw: "{}".into(),
         problem: None,
     }
 }

@@ -2,6 +2,7 @@
 
 pub mod confirm;
 pub mod death_card;
+pub mod failures;
 pub mod help;
 pub mod inspect;
 pub mod new_session;

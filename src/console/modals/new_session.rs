@@ -93,10 +93,7 @@ impl NewSession {
             .choices
             .iter()
             .filter(|choice| choice.count > 0)
-            .map(|choice| Ask {
-                backend: choice.backend.name.clone(),
-                count: choice.count,
-            })
+            .map(|choice| Ask::new(choice.backend.name.clone(), choice.count))
             .collect();
         self.told_empty = asks.is_empty();
         if self.told_empty {

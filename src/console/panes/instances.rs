@@ -16,9 +16,12 @@ use crate::console::keymap::Context;
 use crate::console::widgets::find::{Find, Mode};
 use crate::console::widgets::grid::{Grid, Table};
 use crate::console::widgets::hint;
-use crate::console::widgets::phase::is_moving;
+use crate::console::widgets::phase::{Tally, is_moving};
 use crate::model::{Instance, InstanceId, Phase, SessionId};
 use crate::stores::lines::clean;
+
+/// Columns of the bar that tells how far many starts are.
+const BAR: usize = 10;
 
 /// What the cached order of rows was made from.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -34,6 +37,8 @@ pub struct Instances {
     find: Find,
     rows: Vec<InstanceId>,
     source: Option<Source>,
+    /// The phases of all rows.
+    tally: Tally,
     /// What was selected for all panes at the last sync: tells a choice made here from one made elsewhere.
     seen: Option<InstanceId>,
 }
@@ -67,6 +72,10 @@ impl Instances {
             instances.sort_by(|a, b| a.backend.name.cmp(&b.backend.name));
             self.rows
                 .extend(instances.into_iter().map(|instance| instance.id.clone()));
+        }
+        self.tally = Tally::default();
+        for instance in self.rows.iter().filter_map(|id| cx.fleet.instance(id)) {
+            self.tally.add(instance.phase);
         }
         let here = |id: &&InstanceId| self.rows.contains(id);
         let kept = self.grid.selected().or(self.seen.as_ref()).filter(here);
@@ -167,10 +176,14 @@ impl Pane for Instances {
         let whose = whose.map_or("all sessions", |session| session.short());
         let filter = self.find.filter();
         let shown = self.rows.len();
-        if filter.is_empty() {
+        let title = if filter.is_empty() {
             format!("{} · {shown}", clean(whose))
         } else {
             format!("{} · {shown} match {}", clean(whose), clean(filter))
+        };
+        match self.tally.progress(BAR) {
+            Some(progress) if self.tally.rising() > 1 => format!("{title}  {progress} ready"),
+            _ => title,
         }
     }
 
@@ -179,6 +192,7 @@ impl Pane for Instances {
             Action::Open,
             Action::RunAgain,
             Action::StopStart,
+            Action::RetryFailed,
             Action::Remove,
             Action::Inspect,
             Action::OpenShell,

@@ -14,6 +14,7 @@ use crate::console::action::Action;
 use crate::console::effect::Intent;
 use crate::console::keymap::Context;
 use crate::console::modals::confirm::Confirm;
+use crate::console::modals::failures::Failures;
 use crate::console::widgets::grid::{Grid, mark};
 use crate::console::widgets::hint;
 use crate::console::widgets::phase::Tally;
@@ -215,7 +216,13 @@ impl Pane for Sessions {
     }
 
     fn actions(&self) -> &'static [Action] {
-        &[Action::Open, Action::Remove, Action::Copy]
+        &[
+            Action::Open,
+            Action::RetryFailed,
+            Action::Inspect,
+            Action::Remove,
+            Action::Copy,
+        ]
     }
 
     fn on_action(&mut self, action: Action, cx: &Cx) -> Option<Vec<Intent>> {
@@ -229,6 +236,12 @@ impl Pane for Sessions {
                 return Some(vec![Intent::Focus(PaneKind::Instances)]);
             }
             Action::Open => self.fold(None, cx),
+            // What has failed in the session, and why.
+            Action::Inspect => {
+                let session = self.grid.selected().and_then(Node::session);
+                return Some(vec![Failures::open(session, cx.fleet)]);
+            }
+            Action::RunAgain => return Some(vec![Intent::Do(Action::RetryFailed)]),
             Action::Remove => {
                 let session = self.current(cx)?;
                 return Some(vec![close(session, cx.fleet)]);

@@ -60,6 +60,7 @@ pub fn tool(name: &str) -> Arc<ToolSpec> {
         input_schema: serde_json::json!({"type": "object"}),
         output_schema: None,
         annotations: None,
+        raw: "{}".into(),
         problem: None,
     })
 }

@@ -1,5 +1,6 @@
 //! How phases look: a glyph and a role each, and the sum of many.
 
+use super::spark::progress_bar;
 use crate::console::theme::Role;
 use crate::model::Phase;
 
@@ -80,6 +81,14 @@ impl Tally {
             .into_iter()
             .zip(self.0)
             .filter(|(_, count)| *count > 0)
+    }
+
+    /// How far many starts are, `▰▰▰▱▱ 3/5`; nothing while none is on its way up.
+    pub fn progress(&self, columns: usize) -> Option<String> {
+        let (ready, total) = (self.count(Phase::Ready), self.total());
+        #[allow(clippy::cast_precision_loss, reason = "a bar of a few columns")]
+        let bar = || progress_bar(ready as f64, total as f64, columns);
+        (self.rising() > 0).then(|| format!("{} {ready}/{total}", bar()))
     }
 
     /// Instances on their way up.

@@ -92,11 +92,8 @@ pub(super) struct Refusal {
 /// Reads as much of a refusal as is of use.
 pub(super) async fn refusal(client: &Client, answer: Response) -> Refusal {
     let status = answer.status().as_u16();
-    let retry_after = answer
-        .headers()
-        .get(RETRY_AFTER)
-        .and_then(|value| value.to_str().ok()?.trim().parse().ok())
-        .map(Duration::from_secs);
+    let retry_after = answer.headers().get(RETRY_AFTER);
+    let retry_after = retry_after.and_then(|value| pause(value.to_str().ok()?));
     let is_json = kind(&answer) == Kind::Json;
     let body = beginning(answer).await;
     let rpc = if is_json { rpc_error(&body) } else { None };
@@ -113,6 +110,19 @@ pub(super) async fn refusal(client: &Client, answer: Response) -> Refusal {
         },
         rpc,
     }
+}
+
+/// `Retry-After`: seconds, or the time when they are over.
+fn pause(text: &str) -> Option<Duration> {
+    if let Ok(seconds) = text.trim().parse() {
+        return Some(Duration::from_secs(seconds));
+    }
+    let until = jiff::fmt::rfc2822::parse(text.trim()).ok()?.timestamp();
+    // What is over already is no pause.
+    let left = until.duration_since(jiff::Timestamp::now());
+    Some(Duration::from_secs(
+        left.as_secs().try_into().unwrap_or_default(),
+    ))
 }
 
 async fn beginning(mut answer: Response) -> Bytes {
@@ -168,4 +178,43 @@ fn without_tags(text: &str) -> String {
         plain.push(' ');
     }
     plain
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pause_is_a_number_of_seconds_or_a_date() {
+        assert_eq!(pause(" 30 "), Some(Duration::from_secs(30)));
+        assert_eq!(pause("Wed, 21 Oct 2015 07:28:00 GMT"), Some(Duration::ZERO));
+        let far = pause("Fri, 01 Jan 2100 00:00:00 GMT").expect("a date");
+        assert!(far > Duration::from_secs(1 << 30), "{far:?}");
+        assert_eq!(pause("soon"), None);
+        assert_eq!(pause("-1"), None);
+    }
+
+    #[test]
+    fn what_a_body_says_is_on_one_line() {
+        for (body, is_json, right) in [
+            ("  plain\n text ", false, "plain text"),
+            (r#"{"error":{"message":"inner"}}"#, true, "inner"),
+            (
+                r#"{"error":"code","error_description":"words"}"#,
+                true,
+                "words",
+            ),
+            (r#"{"detail":"Not Found"}"#, true, "Not Found"),
+            (r#"{"other":1}"#, true, r#"{"other":1}"#),
+            (
+                "<html><head><title>t</title></head><body a=1><h1>No</h1>\n<p>way",
+                false,
+                "No way",
+            ),
+            ("<", false, ""),
+            ("", true, ""),
+        ] {
+            assert_eq!(said(body.as_bytes(), is_json), right, "{body}");
+        }
+    }
 }

@@ -7,7 +7,7 @@ use reqwest::header::{HeaderMap, HeaderName, HeaderValue, LOCATION};
 use reqwest::{Method, Response, StatusCode, Url};
 
 use super::{tls, words};
-use crate::model::{Cause, Failure, HttpServer, Stage, place};
+use crate::model::{Cause, Failure, HttpServer, Reach, Stage, place};
 
 /// More is a loop.
 const REDIRECTS: usize = 5;
@@ -24,6 +24,8 @@ pub(super) struct Client {
     /// `host:port`, for our sentences.
     pub server: String,
     connect_timeout: Duration,
+    /// The environment names a proxy for it, so that what cannot be reached may be that.
+    proxied: bool,
     /// What must not be repeated when the server repeats it.
     secrets: Vec<String>,
 }
@@ -55,7 +57,8 @@ impl Client {
             .http2_keep_alive_interval(KEEPALIVE)
             .http2_keep_alive_timeout(KEEPALIVE_INTERVAL)
             .http2_adaptive_window(true);
-        if !server.trust_env || server.is_on_this_machine() {
+        let ignores_proxies = !server.trust_env || server.is_on_this_machine();
+        if ignores_proxies {
             builder = builder.no_proxy();
         }
         let http = builder.build().map_err(|error| {
@@ -64,6 +67,7 @@ impl Client {
         Ok(Self {
             http,
             server: place(&url),
+            proxied: !ignores_proxies && names_a_proxy(url.scheme()),
             url,
             headers: headers(server)?,
             connect_timeout: server.connect_timeout,
@@ -83,9 +87,7 @@ impl Client {
             headers.extend(ask.headers.clone());
             let request = self.http.request(ask.method.clone(), url.clone());
             let sent = request.headers(headers).body(ask.body.clone()).send().await;
-            let answer = sent.map_err(|error| {
-                words::unreachable(&self.server, &error, Some(self.connect_timeout))
-            })?;
+            let answer = sent.map_err(|error| self.unreachable(&error))?;
             match redirected(&answer, &url) {
                 None => return Ok(answer),
                 Some(next) if next.origin() == self.url.origin() => url = next,
@@ -121,6 +123,21 @@ impl Client {
         Ok(url)
     }
 
+    fn unreachable(&self, error: &reqwest::Error) -> Cause {
+        match words::unreachable(&self.server, error, self.connect_timeout) {
+            Cause::Unreachable {
+                server,
+                reach: reach @ (Reach::Dns | Reach::Refused | Reach::TimedOut | Reach::Network),
+                detail,
+            } if self.proxied => Cause::Unreachable {
+                server,
+                reach: Reach::Proxy,
+                detail: format!("{reach} {detail}").trim_end().to_owned(),
+            },
+            other => other,
+        }
+    }
+
     fn leads_away(&self, status: StatusCode, next: &Url) -> Cause {
         let place = format!("{}://{}{}", next.scheme(), place(next), next.path());
         Cause::Http {
@@ -139,6 +156,16 @@ fn redirected(answer: &Response, from: &Url) -> Option<Url> {
     }
     let place = answer.headers().get(LOCATION)?.to_str().ok()?;
     from.join(place).ok()
+}
+
+/// As curl reads it; exceptions in `NO_PROXY` make it uncertain.
+fn names_a_proxy(scheme: &str) -> bool {
+    let is_set = |name: String| {
+        let value = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+        value(name.to_uppercase()) || value(name)
+    };
+    !is_set("no_proxy".to_owned())
+        && (is_set(format!("{scheme}_proxy")) || is_set("all_proxy".to_owned()))
 }
 
 fn headers(server: &HttpServer) -> Result<HeaderMap, Failure> {

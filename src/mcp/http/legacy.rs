@@ -9,7 +9,7 @@ use parking_lot::Mutex;
 use reqwest::Url;
 use reqwest::header::HeaderMap;
 use tokio::sync::mpsc;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{sleep, timeout};
 
 use super::answer::{self, Stream};
 use super::events::Cursor;
@@ -121,14 +121,13 @@ pub(super) async fn attempt(http: &Http, sent: &Sent, bytes: &Bytes) -> Result<(
         // Nothing was sent.
         return Err(Trouble::Expired(cause));
     }
-    let began = Instant::now();
     let session = http.sessions.current();
     let answer = post::post(http, &session, HeaderMap::new(), bytes.clone()).await?;
     if !answer.status().is_success() {
         let refusal = body::refusal(&http.client, answer).await;
         return Err(refusal.rpc.unwrap_or(refusal.cause).into());
     }
-    http.contact.answered(began.elapsed());
+    http.contact.answered();
     if sent.method == "initialize" {
         http.sessions.begin(&HeaderMap::new());
     }
@@ -148,7 +147,7 @@ pub(super) async fn read(http: Arc<Http>, mut stream: Stream) {
         }
     };
     *http.legacy.state.lock() = State::Lost;
-    http.contact.failed(&ended);
+    http.failed(&ended);
     http.link.fail_waiting(&ended);
     http.remark(&format!("opening the stream again: {ended}"));
     // A server that ends each stream at once is not to be asked without end.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderValue};
 use reqwest::{Method, Response};
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{sleep, timeout};
 
 use super::client::Ask;
 use super::session::{self, Session};
@@ -48,8 +48,9 @@ pub(super) async fn send(http: Arc<Http>, frame: Frame) {
                 () = sent.abandoned.cancelled() => {}
                 ended = exchange(&http, &sent, &frame.bytes) => {
                     if let Err(cause) = ended {
-                        if !matches!(cause, Cause::Rpc { .. }) {
-                            http.contact.failed(&cause);
+                        // Such a stream ends when the network wants it to.
+                        if sent.method != "subscriptions/listen" {
+                            http.failed(&cause);
                         }
                         // If it was answered all the same, nothing is amiss.
                         let _ = http.link.resolve(sent.id, Err(cause));
@@ -81,7 +82,7 @@ async fn exchange(http: &Http, sent: &Sent, bytes: &Bytes) -> Result<(), Cause> 
     let cause = match attempt(http, sent, bytes, &session).await {
         Ok(()) => return Ok(()),
         Err(Trouble::Expired(cause)) => {
-            http.contact.failed(&cause);
+            http.failed(&cause);
             session::renew(http, &session).await?;
             cause
         }
@@ -89,7 +90,7 @@ async fn exchange(http: &Http, sent: &Sent, bytes: &Bytes) -> Result<(), Cause> 
             let Some(pause) = pause_before_another(&cause, sent.method) else {
                 return Err(cause);
             };
-            http.contact.failed(&cause);
+            http.failed(&cause);
             sleep(pause).await;
             cause
         }
@@ -110,10 +111,12 @@ fn pause_before_another(cause: &Cause, method: &str) -> Option<Duration> {
             ..
         } => Some(retry_after.unwrap_or(PAUSE)),
         Cause::Http {
-            status: 500 | 502 | 503 | 504,
+            status: 502..=504,
             retry_after,
             ..
         } if is_safe => Some(retry_after.unwrap_or(PAUSE)),
+        // Servers of before may say that to what they do not know.
+        Cause::Http { status: 500, .. } if is_safe && method != "server/discover" => Some(PAUSE),
         Cause::Unreachable {
             reach: Reach::Lost, ..
         } if is_safe => Some(PAUSE),
@@ -156,12 +159,12 @@ async fn attempt(
     } else {
         HeaderMap::new()
     };
-    let began = Instant::now();
     *sent.leg.lock() = Leg::Asked;
     let answer = post(http, session, mirrored, bytes.clone()).await?;
     *sent.leg.lock() = Leg::Answering;
     let status = answer.status();
     if !status.is_success() {
+        http.sessions.note_stray(sent.method, answer.headers());
         let trouble = refused(http, session, answer).await;
         if let (true, Trouble::Failed(cause)) = (is_first, &trouble)
             && http.legacy.may_be(status.as_u16(), cause)
@@ -171,9 +174,12 @@ async fn attempt(
         }
         return Err(trouble);
     }
-    http.contact.answered(began.elapsed());
+    http.contact.answered();
+    http.sessions.note_stray(sent.method, answer.headers());
     if is_first {
         http.sessions.begin(answer.headers());
+    }
+    if matches!(sent.method, "initialize" | "server/discover") {
         http.contact.speaks("streamable HTTP");
     }
     Ok(answer::take(http, sent, answer).await?)

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
@@ -31,6 +32,8 @@ pub(super) struct Session {
 pub(super) struct Sessions {
     link: Arc<Link>,
     current: watch::Sender<Session>,
+    /// Of a server that began a session only because it was asked what it knows.
+    stray: Mutex<Option<HeaderValue>>,
     /// Held by the one that begins it again.
     renewal: tokio::sync::Mutex<Option<Failed>>,
 }
@@ -47,6 +50,7 @@ impl Sessions {
         Self {
             link,
             current: watch::Sender::default(),
+            stray: Mutex::default(),
             renewal: tokio::sync::Mutex::default(),
         }
     }
@@ -69,6 +73,25 @@ impl Sessions {
             session.number += 1;
             session.id = id;
         });
+    }
+
+    /// Some servers begin a session with whatever comes first.
+    pub fn note_stray(&self, method: &str, answer: &HeaderMap) {
+        if method == "server/discover"
+            && let Some(id) = answer.get(SESSION_ID)
+        {
+            *self.stray.lock() = Some(id.clone());
+        }
+    }
+
+    /// Such a session, if there is one that is not in use.
+    pub fn take_stray(&self) -> Option<Session> {
+        let stray = self.stray.lock().take()?;
+        let in_use = self.current.borrow().id.as_ref() == Some(&stray);
+        (!in_use).then_some(Session {
+            number: 0,
+            id: Some(stray),
+        })
     }
 
     /// The header fields that say in which session and revision a message is.

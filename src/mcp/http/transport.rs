@@ -12,11 +12,11 @@ use tokio::time::timeout;
 use super::answer::Stream;
 use super::client::{Ask, Client};
 use super::legacy::{self, Legacy};
-use super::session::Sessions;
+use super::session::{Session, Sessions};
 use super::{listen, post};
 use crate::drivers::{Contact, HttpEndpoint};
 use crate::mcp::link::{Frame, Kind, Link};
-use crate::model::{Era, Failure};
+use crate::model::{Cause, Era, Failure};
 use crate::stores::logs::Source;
 
 const INITIALIZED: &str = "notifications/initialized";
@@ -37,6 +37,14 @@ pub(super) struct Http {
 impl Http {
     pub fn remark(&self, text: &str) {
         self.link.log.line(Source::Envdeck, text);
+    }
+
+    /// Counts a failure of the contact. What a server answers in its own protocol is none, nor what it refuses
+    /// while it is asked what it knows.
+    pub fn failed(&self, cause: &Cause) {
+        if self.contact.has_begun() && !matches!(cause, Cause::Rpc { .. }) {
+            self.contact.failed(cause);
+        }
     }
 
     pub fn is_stateless(&self) -> bool {
@@ -102,13 +110,17 @@ impl Transport {
             if timeout(TAKEN, sent).await.is_err() {
                 self.http.remark("the server does not take our greeting");
             }
+            if let Some(stray) = self.http.sessions.take_stray() {
+                let http = self.http.clone();
+                tasks.spawn(async move { end(&http, &stray).await });
+            }
             if self.http.has_sessions() && !std::mem::replace(&mut listens, true) {
                 tasks.spawn(listen::listen(self.http.clone()));
             }
         }
         tasks.shutdown().await;
         self.over = true;
-        let _ = timeout(GOODBYE, end_session(&self.http)).await;
+        end(&self.http, &self.http.sessions.current()).await;
     }
 }
 
@@ -117,22 +129,22 @@ impl Drop for Transport {
     fn drop(&mut self) {
         if let (false, Ok(runtime)) = (self.over, Handle::try_current()) {
             let http = self.http.clone();
-            runtime.spawn(async move { timeout(GOODBYE, end_session(&http)).await });
+            runtime.spawn(async move { end(&http, &http.sessions.current()).await });
         }
     }
 }
 
-async fn end_session(http: &Http) {
-    let session = http.sessions.current();
-    if session.id.is_none() {
+/// Tells the server that a session is over, if it is one.
+async fn end(http: &Http, session: &Session) {
+    if session.id.is_none() || http.is_stateless() {
         return;
     }
     let ask = Ask {
         method: Method::DELETE,
         url: &http.client.url,
-        headers: http.sessions.headers(&session),
+        headers: http.sessions.headers(session),
         body: bytes::Bytes::new(),
     };
     // The server may refuse: it will forget the session by itself.
-    let _ = http.client.send(ask).await;
+    let _ = timeout(GOODBYE, http.client.send(ask)).await;
 }

@@ -8,13 +8,12 @@ use crate::mcp::hints;
 use crate::model::{Cause, Reach};
 
 /// Why there was no answer.
-pub(super) fn unreachable(server: &str, error: &reqwest::Error, limit: Option<Duration>) -> Cause {
+pub(super) fn unreachable(server: &str, error: &reqwest::Error, limit: Duration) -> Cause {
     let chain = chain(error);
     let (reach, detail) = if let Some(tls) = find::<rustls::Error>(&chain) {
         (Reach::Tls, of_tls(tls))
     } else if error.is_connect() && error.is_timeout() {
-        let limit = limit.map_or_else(String::new, |limit| format!("{limit:?}"));
-        (Reach::TimedOut, limit)
+        (Reach::TimedOut, format!("{limit:?}"))
     } else if says(&chain, "tls handshake") {
         (Reach::Tls, "it closed the connection".to_owned())
     } else if says(&chain, "dns error") {

@@ -109,7 +109,7 @@ impl Entry {
 pub fn open(backend: BackendName, count: usize) -> Intent {
     Intent::send(Command::OpenSession {
         caller: Caller::Operator,
-        asks: vec![Ask { backend, count }],
+        asks: vec![Ask::new(backend, count)],
     })
 }
 

@@ -8,6 +8,7 @@ use crate::console::panes::Cx;
 use crate::console::theme::Role;
 use crate::console::widgets::grid::{Column, Row};
 use crate::console::widgets::phase::{glyph, role};
+use crate::console::widgets::spark::progress_bar;
 use crate::console::widgets::text::{age, count, duration_short, size_coarse, width};
 use crate::model::{Instance, Phase};
 use crate::stores::lines::clean;
@@ -32,6 +33,9 @@ pub fn columns(cx: &Cx) -> [Column; 13] {
         Column::left("LAST", 10, 2).fill(),
     ]
 }
+
+/// Columns of the bar of a step that tells how much of it is done.
+const BAR: usize = 10;
 
 const NONE: &str = "–";
 
@@ -99,14 +103,27 @@ fn tail(instance: &Instance, now: Timestamp) -> Option<(String, Role)> {
     let elapsed = seconds(now.duration_since(instance.since));
     let text = match instance.phase {
         Phase::Ready | Phase::Stopped => return None,
-        Phase::Pending => (format!("waits its turn · {elapsed}"), Role::Dim),
+        Phase::Pending => {
+            let step = instance.step.as_deref().unwrap_or("waits its turn");
+            (format!("{step} · {elapsed}"), Role::Dim)
+        }
         Phase::Starting | Phase::Stopping => {
             let step = instance.step.as_deref().unwrap_or("…");
             let left = instance.step_deadline.map(|deadline| {
                 let left = seconds(deadline.duration_since(now));
                 format!(" · {left} left")
             });
-            let text = format!("{step} {elapsed}{}", left.unwrap_or_default());
+            let bar = share(step).map(|percent| progress_bar(percent, 100.0, BAR) + " ");
+            let again = (instance.phase == Phase::Starting && instance.restarts > 0)
+                .then(|| format!(" · start {}", instance.restarts + 1));
+            let text = [
+                bar,
+                Some(step.to_owned()),
+                Some(format!(" · {elapsed}")),
+                again,
+                left,
+            ];
+            let text: String = text.into_iter().flatten().collect();
             (text, role(instance.phase))
         }
         Phase::Waiting => {
@@ -129,10 +146,46 @@ fn tail(instance: &Instance, now: Timestamp) -> Option<(String, Role)> {
     Some(text)
 }
 
+/// How much of a step is done, percent, if it tells: `pull image 40 %`, `pull image 12/30 MB`.
+fn share(step: &str) -> Option<f64> {
+    let percent = |text: &str| {
+        let (before, _) = text.split_once(" %")?;
+        before.rsplit(' ').next()?.parse().ok()
+    };
+    let fraction = |word: &str| {
+        let (done, all) = word.split_once('/')?;
+        Some(done.parse::<f64>().ok()? / all.parse::<f64>().ok()? * 100.0)
+    };
+    let fractions = || step.split([' ', ',']).find_map(fraction);
+    let share = percent(step).or_else(fractions)?;
+    (0.0..=100.0).contains(&share).then_some(share)
+}
+
 /// Whole seconds, never below zero: `4 s`, `2m05s`.
 fn seconds(span: SignedDuration) -> String {
     match span.as_secs().max(0) {
         seconds @ 0..120 => format!("{seconds} s"),
         seconds => format!("{}m{:02}s", seconds / 60, seconds % 60),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn steps_that_count_tell_how_much_is_done() {
+        let shares = [
+            ("pull image 40 %", Some(40.0)),
+            ("pull image 12.5/50 MB, layers 3/7", Some(25.0)),
+            ("unpack image, layers 3/4", Some(75.0)),
+            ("check /data/1", None),
+            ("pull image 0/0", None),
+            ("pull image 200 %", None),
+            ("initialize", None),
+        ];
+        for (step, expected) in shares {
+            assert_eq!(share(step), expected, "{step}");
+        }
     }
 }

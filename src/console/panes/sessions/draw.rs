@@ -8,7 +8,6 @@ use super::{Node, Sessions, is_shared};
 use crate::console::panes::Cx;
 use crate::console::theme::Role;
 use crate::console::widgets::phase::{Tally, glyph, role};
-use crate::console::widgets::spark::progress_bar;
 use crate::console::widgets::text::{cut, width};
 use crate::model::{Phase, Session};
 use crate::stores::lines::clean;
@@ -55,13 +54,17 @@ impl Sessions {
         let mut right = summary(tally, cx);
         if session.closing {
             right = ("closing ◍".to_owned(), cx.theme.style(Role::PhaseStopping));
-        } else if tally.rising() > 0 {
-            right = (
-                progress(tally, cells.row.width),
-                cx.theme.style(Role::PhaseStarting),
-            );
+        } else if let Some(text) = progress(tally, cells.row.width) {
+            right = (text, cx.theme.style(Role::PhaseStarting));
         }
-        let used = cells.right(&[right]);
+        let mut rights = vec![right];
+        let failed = tally.count(Phase::Failed);
+        // The bar tells of the others only.
+        if failed > 0 && tally.rising() > 0 && !session.closing {
+            let text = format!("{failed}{}", glyph(Phase::Failed));
+            rights.insert(0, (text, cx.theme.style(Role::PhaseFailed)));
+        }
+        let used = cells.right(&rights);
         cells.left(0, fold, cx.theme.style(Role::Dim), 0);
         let id = clean(session.id.short()).into_owned();
         let after = cells.left(2, &id, cx.theme.style(Role::Text), used);
@@ -137,14 +140,15 @@ fn states(tally: &Tally, cx: &Cx) -> Vec<(String, Style)> {
 }
 
 /// `▰▰▰▰▰▰▱▱ 3/4 ready`, shorter where there is less room.
-fn progress(tally: &Tally, columns: u16) -> String {
-    let (ready, total) = (tally.count(Phase::Ready), tally.total());
-    let (width, word) = match columns {
-        0..26 => return format!("{ready}/{total} {}", glyph(Phase::Starting)),
-        26..36 => (3, ""),
-        _ => (8, " ready"),
-    };
-    #[allow(clippy::cast_precision_loss, reason = "a bar of a few columns")]
-    let bar = progress_bar(ready as f64, total as f64, width);
-    format!("{bar} {ready}/{total}{word}")
+fn progress(tally: &Tally, columns: u16) -> Option<String> {
+    Some(match columns {
+        // What failed stands beside it.
+        0..36 if tally.count(Phase::Failed) > 0 => tally.progress(0)?.trim_start().to_owned(),
+        0..26 => {
+            let text = tally.progress(0)?;
+            format!("{} {}", text.trim_start(), glyph(Phase::Starting))
+        }
+        26..36 => tally.progress(3)?,
+        _ => format!("{} ready", tally.progress(8)?),
+    })
 }

@@ -1,0 +1,86 @@
+//! `template_details`: a path that a client names, confined to the configured roots.
+
+use std::path::{Path, PathBuf};
+
+use serde_json::value::RawValue;
+
+use super::arguments::{Mistake, kind};
+use crate::gateway::wire::text;
+
+/// The real path of a template. Whatever links and dots are in it, it must lie in one of `roots`. Relative ones
+/// count from the first root that has them.
+///
+/// What is there is never told: the same words for a path that is missing and for one that is forbidden.
+pub(super) async fn resolve(raw: &RawValue, roots: &[PathBuf]) -> Result<PathBuf, Mistake> {
+    let Some(named) = text(raw) else {
+        return Err(format!(
+            "`template_details` must be a path, not {}",
+            kind(raw)
+        ));
+    };
+    if roots.is_empty() {
+        return Err(
+            "`template_details` is not allowed here: gateway.template_roots is not set".to_owned(),
+        );
+    }
+    let (named, roots) = (PathBuf::from(&*named), roots.to_vec());
+    let found = tokio::task::spawn_blocking(move || confined(&named, &roots)).await;
+    found.ok().flatten().ok_or_else(|| {
+        "`template_details` names nothing below one of gateway.template_roots".to_owned()
+    })
+}
+
+fn confined(named: &Path, roots: &[PathBuf]) -> Option<PathBuf> {
+    if named.as_os_str().is_empty() || named.as_os_str().as_encoded_bytes().contains(&0) {
+        return None;
+    }
+    roots.iter().find_map(|root| {
+        let root = root.canonicalize().ok()?;
+        // An absolute path replaces the root, and must still be inside.
+        let real = root.join(named).canonicalize().ok()?;
+        real.starts_with(&root).then_some(real)
+    })
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests may")]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    #[test]
+    fn a_template_lies_below_a_root_whatever_its_path_says() {
+        let home = tempfile::tempdir().unwrap();
+        let at = |path: &str| home.path().join(path);
+        for folder in ["roots/a/data", "roots/b/more", "roots-not", "secret"] {
+            fs::create_dir_all(at(folder)).unwrap();
+        }
+        symlink(at("secret"), at("roots/a/out")).unwrap();
+        symlink("data", at("roots/a/in")).unwrap();
+        symlink(at("roots/a"), at("link")).unwrap();
+        let roots = [at("link"), at("roots/b"), at("no such root")];
+        let real = |path: &str| Some(at(path).canonicalize().unwrap());
+        let find = |named: &Path| confined(named, &roots);
+
+        assert_eq!(find(Path::new("data")), real("roots/a/data"));
+        assert_eq!(find(Path::new("in")), real("roots/a/data"));
+        assert_eq!(find(Path::new("more")), real("roots/b/more"));
+        assert_eq!(find(&at("roots/a/data/../in/.")), real("roots/a/data"));
+        assert_eq!(find(&at("link/data")), real("roots/a/data"));
+        for outside in [
+            at("secret"),
+            at("roots-not"),
+            at("roots/a/../../secret"),
+            "out".into(),
+            "../../secret".into(),
+            "/etc".into(),
+            "missing".into(),
+            "".into(),
+            "a\0b".into(),
+        ] {
+            assert_eq!(find(&outside), None, "{}", outside.display());
+        }
+    }
+}

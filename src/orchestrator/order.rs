@@ -1,0 +1,73 @@
+//! What a session asks for, looked up in the configuration.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use super::core::Core;
+use crate::model::{Ask, Backend, BackendInfo, Failure, Mode, Stage};
+use crate::nearest::nearest;
+
+/// A configured backend and how many instances of it.
+pub(super) struct Order {
+    pub backend: Arc<Backend>,
+    pub info: Arc<BackendInfo>,
+    pub count: usize,
+}
+
+/// The orders for `asks`, one each, or why one of them makes no sense.
+pub(super) fn orders(core: &Core, asks: &[Ask]) -> Result<Vec<Order>, Failure> {
+    asks.iter().map(|ask| order(core, ask)).collect()
+}
+
+fn order(core: &Core, ask: &Ask) -> Result<Order, Failure> {
+    let known = core
+        .config
+        .backends
+        .iter()
+        .zip(&*core.backends)
+        .find(|(backend, _)| backend.name == ask.backend);
+    let Some((backend, info)) = known else {
+        return Err(unknown(core, &ask.backend));
+    };
+    if ask.count == 0 {
+        let text = format!(
+            "0 instances of `{}` make no sense: ask for at least 1",
+            ask.backend
+        );
+        return Err(Failure::other(Stage::Config, text));
+    }
+    let backend = match &ask.template {
+        None => backend.clone(),
+        Some(template) => Arc::new(seeded(backend, template)?),
+    };
+    Ok(Order {
+        backend,
+        info: info.clone(),
+        count: ask.count,
+    })
+}
+
+fn unknown(core: &Core, backend: &str) -> Failure {
+    let failure = Failure::other(Stage::Config, format!("there is no backend `{backend}`"));
+    let names = core.config.backends.iter().map(|backend| &*backend.name);
+    match nearest(backend, names) {
+        Some(near) => failure.hint(format!("did you mean `{near}`?")),
+        None => failure,
+    }
+}
+
+/// The backend with other data to begin with.
+fn seeded(backend: &Backend, template: &Path) -> Result<Backend, Failure> {
+    let mut backend = backend.clone();
+    let configured = match &mut backend.mode {
+        Mode::LocalDocker(docker) => docker.template.as_mut(),
+        Mode::Embedded | Mode::LocalProcess(_) | Mode::RemoteHttpApi(_) | Mode::External(_) => None,
+    };
+    let Some(configured) = configured else {
+        let text = format!("`{}` has no template that could be replaced", backend.name);
+        return Err(Failure::other(Stage::Config, text)
+            .hint("set template_data_path_host in its configuration"));
+    };
+    template.clone_into(&mut configured.source);
+    Ok(backend)
+}
