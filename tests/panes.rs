@@ -5,6 +5,8 @@
 mod calls;
 #[path = "panes/common.rs"]
 mod common;
+#[path = "panes/header.rs"]
+mod header;
 #[path = "panes/health.rs"]
 mod health;
 #[path = "panes/inspect.rs"]
