@@ -11,8 +11,9 @@ use std::time::{Duration, Instant};
 use envdeck::commands::check;
 use envdeck::config::{self, Config, Invalid, Origin};
 use envdeck::model::{
-    Backend, ContainerOptions, HealthPolicy, HttpServer, Limits, LocalDocker, LocalProcess, Mode,
-    Mount, MountSource, RemoteApi, RemoteAuth, RestartPolicy, Scope, TemplateWay, Transport,
+    Backend, ContainerOptions, GatewayOptions, HealthPolicy, HttpServer, Limits, LocalDocker,
+    LocalProcess, Mode, Mount, MountSource, RemoteApi, RemoteAuth, RestartPolicy, Scope, Secret,
+    TemplateWay, Transport,
 };
 use proptest::prelude::*;
 use serde_json::json;
@@ -220,6 +221,48 @@ fn every_key_of_the_contract_reaches_the_model() {
         (name.as_str(), value.expose()),
         ("X-Api-Key", "hunter2-header")
     );
+}
+
+#[test]
+fn the_gateway_is_configured() {
+    let minutes = |count: u64| Duration::from_secs(60 * count);
+    let data = fixtures("valid").join("data");
+    let expected = GatewayOptions {
+        host: "::1".to_owned(),
+        port: 9001,
+        token: Some(Secret::new("hunter2-gateway")),
+        insecure: true,
+        allowed_hosts: vec!["deck.internal".to_owned()],
+        allowed_origins: vec!["https://deck.internal:8443".to_owned()],
+        template_roots: vec![data.clone(), data.join("../data")],
+        session_idle_timeout: Some(minutes(30)),
+        client_idle_timeout: minutes(120),
+        read_timeout: Duration::from_secs(10),
+        stream_after: minutes(1),
+        max_sessions: 10,
+        max_instances: 20,
+        max_calls: 30,
+        max_clients: 40,
+        max_connections: 50,
+        max_body: 1 << 20,
+    };
+    let read = valid("gateway.yaml").gateway;
+    let roots = read
+        .template_roots
+        .iter()
+        .map(|root| root.canonicalize().unwrap());
+    assert!(roots.eq([data.canonicalize().unwrap(), data.canonicalize().unwrap()]));
+    let template_roots = expected.template_roots.clone();
+    assert_eq!(
+        GatewayOptions {
+            template_roots,
+            ..read
+        },
+        expected
+    );
+    let silent = valid("no_backends.yaml").gateway;
+    assert_eq!(silent, GatewayOptions::default());
+    assert_eq!((silent.host.as_str(), silent.port), ("127.0.0.1", 8001));
 }
 
 #[test]

@@ -7,6 +7,8 @@ mod calls;
 mod common;
 #[path = "panes/failures.rs"]
 mod failures;
+#[path = "panes/header.rs"]
+mod header;
 #[path = "panes/health.rs"]
 mod health;
 #[path = "panes/inspect.rs"]

@@ -1,12 +1,11 @@
 //! The section `gateway`: where agents come in, who may, and how much at once.
 
 use std::ops::RangeInclusive;
-use std::path::Path;
 use std::time::Duration;
 
 use super::check::Shared;
 use super::cursor::{Cursor, Fields};
-use super::schema;
+use super::{files, schema};
 use crate::model::{GatewayOptions, Secret};
 
 pub(super) fn read(root: &Fields, shared: &Shared) -> GatewayOptions {
@@ -38,8 +37,7 @@ fn who(fields: &Fields, shared: &Shared, options: &mut GatewayOptions) {
         .map(|at| at.items())
         .unwrap_or_default()
         .iter()
-        .filter_map(Cursor::nonempty_text)
-        .map(|root| shared.path(Path::new(root).to_string_lossy().as_ref()))
+        .filter_map(|root| files::directory(root, shared))
         .collect();
 }
 
@@ -51,6 +49,7 @@ fn how_much(fields: &Fields, options: &mut GatewayOptions) {
         duration("client_idle_timeout"),
     );
     set(&mut options.read_timeout, duration("read_timeout"));
+    set(&mut options.stream_after, duration("stream_after"));
     let count = |key| integer(fields, key, schema::GATEWAY_COUNT);
     set(&mut options.max_sessions, count("max_sessions"));
     set(&mut options.max_instances, count("max_instances"));

@@ -120,6 +120,7 @@ pub(super) const GATEWAY: &[&str] = &[
     "session_idle_timeout",
     "client_idle_timeout",
     "read_timeout",
+    "stream_after",
     "max_sessions",
     "max_instances",
     "max_calls",

@@ -14,8 +14,8 @@ use super::layout::{SMALLEST, Slot};
 use super::model::{Model, cx};
 use super::panes::{Cx, PaneKind};
 use super::theme::Role;
-use super::widgets::hint;
 use super::widgets::text::{count, cut, duration_short};
+use super::widgets::{gateway, hint};
 use crate::model::{InstanceId, Phase};
 use crate::stores::logs::EVENTS_LOG;
 
@@ -150,6 +150,9 @@ impl Model {
         let room = area
             .width
             .saturating_sub(u16::try_from(right.width()).unwrap_or(u16::MAX));
+        if let Some(gateway) = &cx.fleet.gateway {
+            left.extend(gateway::spans(gateway, cx.theme));
+        }
         let used: usize = left.iter().map(Span::width).sum();
         let origin = cut(&cx.about.origin, usize::from(room).saturating_sub(used + 2));
         left.insert(1, Span::styled(format!(" {origin} "), dim));

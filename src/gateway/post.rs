@@ -21,9 +21,6 @@ use super::refusal::Refusal;
 use super::tools::{Asker, Listener, Tool};
 use super::wire::{self, Call, INVALID_PARAMS, METHOD_NOT_FOUND, Message, TRANSPORT};
 
-/// An answer that takes longer comes on a stream, which shows all on the way that somebody is there.
-const PATIENCE: Duration = Duration::from_secs(5);
-
 /// A request as it is worked on: who asks, and how the answer is to look.
 struct Asking {
     dialect: Dialect,
@@ -168,6 +165,10 @@ impl Endpoint {
         };
         let busy = self.busy.token();
         let (accepted, dialect, id) = (asking.accepted, asking.dialect, id.to_owned());
+        let patience = match accepted.events {
+            true => self.options.stream_after,
+            false => Duration::MAX,
+        };
         let mut work: Work = Box::pin(async move {
             let outcome = unless_cancelled(request.as_ref(), async {
                 self.tools.call(tool, arguments.as_deref(), asker).await
@@ -176,11 +177,6 @@ impl Endpoint {
             Some(methods::response(&id, result))
         });
         if !is_watched && accepted.json {
-            let patience = if accepted.events {
-                PATIENCE
-            } else {
-                Duration::MAX
-            };
             match timeout(patience, &mut work).await {
                 Ok(Some(response)) => {
                     return Ok(json(StatusCode::OK, Answer::message(response, Some(busy))));

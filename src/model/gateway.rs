@@ -28,6 +28,9 @@ pub struct GatewayOptions {
     pub client_idle_timeout: Duration,
     /// Between the first byte of a request and its last, and for the next request of a connection.
     pub read_timeout: Duration,
+    /// An answer that takes longer comes on a stream of events, on which comments tell meanwhile that both ends are
+    /// there. Before that it is plain JSON, for which clients set no limit to its size.
+    pub stream_after: Duration,
     /// Sessions that agents have open.
     pub max_sessions: usize,
     /// Instances that one `initialize_session` may ask for.
@@ -55,6 +58,7 @@ impl Default for GatewayOptions {
             session_idle_timeout: None,
             client_idle_timeout: Duration::from_secs(3600),
             read_timeout: Duration::from_secs(30),
+            stream_after: Duration::from_secs(25),
             max_sessions: 1_024,
             max_instances: 256,
             max_calls: 128,

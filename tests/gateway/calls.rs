@@ -7,7 +7,7 @@ use envdeck::model::{CallState, Command, Outcome};
 use serde_json::{Value, json};
 
 use crate::agent::{Agent, LATEST, STATELESS, at};
-use crate::rig::{Rig, script};
+use crate::rig::{Rig, backends, script};
 
 /// Answers each call with the file that its argument names, exactly as it is.
 const VERBATIM: &str = r#"
@@ -273,16 +273,17 @@ async fn the_operator_can_cancel_a_call_of_an_agent() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_slow_answer_comes_on_a_stream_that_says_it_is_alive() {
-    let rig = Rig::new().await;
+    let soon = Duration::from_millis(200);
+    let rig = Rig::with(backends(), |options| options.stream_after = soon).await;
     let mut agent = Agent::join(&rig).await;
     let session = agent.open(&[("demo", 1)]).await;
-    let slow = json!({ "seconds": 7, "steps": 1 });
+    let slow = json!({ "seconds": 3, "steps": 1 });
     let params =
         json!({ "name": "call_backend_tool", "arguments": at(&session, "countdown", &slow) });
     let began = Instant::now();
     agent.begin_stream("tools/call", params).await;
     assert!(
-        began.elapsed() < Duration::from_millis(6_900),
+        began.elapsed() < Duration::from_millis(2_900),
         "it came before the answer"
     );
     let answer = agent.event().await.unwrap();

@@ -4,6 +4,7 @@ pub mod editor;
 pub mod find;
 pub mod form;
 pub mod fuzzy;
+pub mod gateway;
 pub mod grid;
 pub mod hint;
 pub mod json_tree;
