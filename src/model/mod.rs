@@ -7,8 +7,10 @@ mod event;
 pub mod fact;
 mod failure;
 mod fleet;
+mod http_server;
 mod ids;
 mod phase;
+mod reach;
 mod shell;
 mod spec;
 
@@ -26,8 +28,10 @@ pub use fleet::{
     BackendInfo, DeathCard, Era, Fleet, Health, Instance, Probe, SHARED_SESSION, Sample,
     ServerInfo, Session, Traffic,
 };
+pub use http_server::HttpServer;
 pub use ids::{BackendName, CallId, InstanceId, ResultId, RunId, SessionId};
 pub use phase::Phase;
+pub use reach::Reach;
 pub use shell::shell_word;
 pub use spec::{
     Backend, HealthPolicy, Limits, LocalDocker, LocalProcess, Mode, RemoteApi, RemoteAuth,

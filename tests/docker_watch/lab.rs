@@ -13,8 +13,8 @@ use bollard::query_parameters::{
     CreateContainerOptionsBuilder, CreateImageOptionsBuilder, KillContainerOptionsBuilder,
     ListContainersOptionsBuilder, RemoveContainerOptionsBuilder, RemoveImageOptionsBuilder,
 };
-use envdeck::drivers::docker::address::Address;
-use envdeck::drivers::docker::engine::Engine;
+use envdeck::drivers::docker::Address;
+use envdeck::drivers::docker::Engine;
 use envdeck::drivers::docker::labels;
 use envdeck::drivers::docker::watch::{ContainerState, Watched, Watcher};
 use envdeck::model::{InstanceId, RunId};

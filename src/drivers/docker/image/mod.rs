@@ -50,6 +50,7 @@ pub struct Image {
     pub reference: Arc<str>,
     /// `os/architecture[/variant]`
     pub platform: Arc<str>,
+    #[expect(dead_code, reason = "templates come next")]
     pub(super) config: Arc<ImageConfig>,
 }
 

@@ -67,12 +67,11 @@ impl Progress {
             return Some(format!("unpack image, layers {ready}/{all}"));
         }
         let ready = done(State::Downloaded);
-        Some(match size {
-            0 => format!("pull image, layers {ready}/{all}"),
-            _ => {
-                let bytes = megabytes(loaded, size);
-                format!("pull image {bytes}, layers {ready}/{all}")
-            }
+        Some(if size == 0 {
+            format!("pull image, layers {ready}/{all}")
+        } else {
+            let bytes = megabytes(loaded, size);
+            format!("pull image {bytes}, layers {ready}/{all}")
         })
     }
 }
