@@ -59,6 +59,20 @@ pub enum Command {
     /// Call one tool and print its result as JSON
     Call(Call),
 
+    /// Show the running envdecks of this user, what runs in them, and what killed ones left
+    Ps {
+        /// Print all of it as JSON
+        #[arg(long)]
+        json: bool,
+    },
+
+    /// Remove what killed runs left: processes, containers, images, directories
+    Gc {
+        /// Only tell what would be removed
+        #[arg(long)]
+        dry_run: bool,
+    },
+
     /// Validate a configuration file and list all of its problems
     Check {
         /// The file to validate

@@ -12,6 +12,7 @@
 //! config, cli   what the user wrote, validated
 //! arguments     the arguments of a tool, by its schema
 //! paths, telemetry  where things are kept, and the program's own log
+//! runs          the directories of runs, dead and alive
 //! signals       how the program is told to end
 //! nearest       did you mean …?
 //! ```
@@ -63,6 +64,7 @@ pub mod model;
 mod nearest;
 pub mod orchestrator;
 pub mod paths;
+pub mod runs;
 pub mod signals;
 pub mod stores;
 pub mod telemetry;

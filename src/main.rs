@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use envdeck::cli::{Cli, Command};
 use envdeck::commands::exit::{self, Ending};
-use envdeck::commands::{call, check, completions, console, tools};
+use envdeck::commands::{call, check, completions, console, gc, ps, tools};
 use envdeck::drivers::Installed;
 use envdeck::paths::Paths;
 use envdeck::signals;
@@ -30,6 +30,8 @@ fn run() -> anyhow::Result<Ending> {
     match cli.command {
         Some(Command::Tools(options)) => tools::run(&options, &paths),
         Some(Command::Call(options)) => call::run(&options, &paths),
+        Some(Command::Ps { json }) => ps::run(json, &paths, &mut stdout()),
+        Some(Command::Gc { dry_run }) => gc::run(dry_run, &paths, &mut stdout()),
         Some(Command::Check { config }) => {
             let env = |name: &str| std::env::var(name).ok();
             let (out, err) = (&mut stdout(), &mut stderr());

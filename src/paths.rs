@@ -1,13 +1,11 @@
-//! Where envdeck keeps things: configuration, state, and the files of one run.
+//! Where envdeck keeps things: configuration, state, and what is only there for as long as it runs.
 
-use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::fs::{DirBuilder, File, OpenOptions};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use etcetera::BaseStrategy;
-
-use crate::model::RunId;
 
 /// The directories of this user, by the XDG base directory specification.
 #[derive(Clone, Debug)]
@@ -57,70 +55,4 @@ pub fn private_append(path: &Path) -> io::Result<File> {
         .append(true)
         .mode(0o600)
         .open(path)
-}
-
-/// The directory of one run. It holds a lock for as long as the run lives, by which the next run
-/// knows what a killed one left.
-#[derive(Debug)]
-pub struct RunDirectory {
-    path: PathBuf,
-    /// Unlocked by the kernel when the process ends, however it ends.
-    _lock: File,
-}
-
-impl RunDirectory {
-    /// Makes the directory of `run` in `cache`, and removes those of runs that no longer live.
-    pub fn create(cache: &Path, run: &RunId) -> io::Result<Self> {
-        private_directory(cache)?;
-        remove_abandoned(cache);
-        let path = cache.join(format!("run-{run}"));
-        private_directory(&path)?;
-        let lock = private_append(&path.join("lock"))?;
-        lock.try_lock()?;
-        Ok(Self { path, _lock: lock })
-    }
-
-    pub fn path(&self) -> &Path {
-        &self.path
-    }
-}
-
-impl Drop for RunDirectory {
-    fn drop(&mut self) {
-        if let Err(error) = fs::remove_dir_all(&self.path) {
-            tracing::warn!("{} could not be removed: {error}", self.path.display());
-        }
-    }
-}
-
-fn remove_abandoned(cache: &Path) {
-    let runs = fs::read_dir(cache).into_iter().flatten().flatten();
-    for run in runs.filter(|entry| entry.file_name().to_string_lossy().starts_with("run-")) {
-        let lock = File::open(run.path().join("lock"));
-        let abandoned = lock.is_ok_and(|lock| lock.try_lock().is_ok());
-        if abandoned && let Err(error) = fs::remove_dir_all(run.path()) {
-            tracing::warn!("{} could not be removed: {error}", run.path().display());
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_a_killed_run_left_goes_and_what_lives_stays() {
-        let cache = tempfile::tempdir().expect("tempdir");
-        let killed = cache.path().join("run-killed");
-        fs::create_dir(&killed).expect("made");
-        fs::write(killed.join("lock"), "").expect("written");
-        fs::write(killed.join("result-1.json"), "{}").expect("written");
-        let living = RunDirectory::create(cache.path(), &RunId::new("living")).expect("made");
-        assert!(!killed.exists());
-        let other = RunDirectory::create(cache.path(), &RunId::new("other")).expect("made");
-        assert!(living.path().exists() && other.path().exists());
-        let path = living.path().to_owned();
-        drop(living);
-        assert!(!path.exists());
-    }
 }

@@ -12,6 +12,8 @@ mod call;
 mod completions;
 #[path = "commands/ends.rs"]
 mod ends;
+#[path = "commands/ps.rs"]
+mod ps;
 #[path = "commands/terminal.rs"]
 mod terminal;
 #[path = "commands/tools.rs"]

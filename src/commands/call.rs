@@ -31,7 +31,7 @@ pub fn run(options: &Call, paths: &Paths) -> anyhow::Result<Ending> {
         Ok(arguments) => arguments,
         Err(problem) => return Ok(refused(&problem)),
     };
-    errand::run(&options.errand, backend, paths, async |desk| {
+    errand::run("call", &options.errand, backend, paths, async |desk| {
         let arguments = complete(&arguments, desk.tool(tool)?)?;
         let outcome = call(desk, tool, &arguments).await?;
         let (result, code) = match outcome {

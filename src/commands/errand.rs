@@ -54,7 +54,9 @@ fn hint<'a>(name: &str, known: impl Iterator<Item = &'a str> + Clone) -> String 
 }
 
 /// Brings an instance of `backend` up (of the only one if there is no choice), lets `work` use it, takes it down.
+/// `name` is that of the subcommand.
 pub fn run(
+    name: &str,
     errand: &Errand,
     backend: Option<&str>,
     paths: &Paths,
@@ -64,7 +66,7 @@ pub fn run(
         Ok(config) => config,
         Err(problem) => return Ok(refused(&problem)),
     };
-    let mut host = Host::start(paths, config, errand.logging.log.as_deref())?;
+    let mut host = Host::start(name, paths, config, errand.logging.log.as_deref())?;
     let handle = host.handle();
     let backend = host.config().backends[0].clone();
     let outcome = host.run(async {

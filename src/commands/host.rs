@@ -14,11 +14,13 @@ use tracing_appender::non_blocking::WorkerGuard;
 
 use super::exit;
 use super::progress::Progress;
+use super::register;
 use crate::config::Config;
 use crate::drivers::Installed;
 use crate::model::{Cause, Failure, InstanceId, RunId, Stage};
 use crate::orchestrator::{self, Handle, Orchestrator};
-use crate::paths::{Paths, RunDirectory, private_directory};
+use crate::paths::{Paths, private_directory};
+use crate::runs::RunDirectory;
 use crate::signals::Ends;
 use crate::stores::history::History;
 use crate::stores::lines::clean;
@@ -27,7 +29,7 @@ use crate::stores::results::ResultStore;
 use crate::telemetry;
 
 /// For drivers to remove what was dropped instead of stopped.
-const SETTLE: Duration = Duration::from_secs(10);
+const SETTLE: Duration = Duration::from_secs(30);
 /// For blocking work that nobody waits for any more.
 const RUNTIME_END: Duration = Duration::from_secs(1);
 
@@ -45,8 +47,14 @@ pub struct Host {
 }
 
 impl Host {
-    /// Starts the core, and in the background the removal of what killed runs left. `filter` is for the log file.
-    pub fn start(paths: &Paths, config: Config, filter: Option<&str>) -> anyhow::Result<Self> {
+    /// Starts the core for a front end of this name, and in the background the removal of what killed runs left.
+    /// `filter` is for the log file.
+    pub fn start(
+        front_end: &str,
+        paths: &Paths,
+        config: Config,
+        filter: Option<&str>,
+    ) -> anyhow::Result<Self> {
         let runtime = core_runtime()?;
         let inside = runtime.enter();
         let ends = Ends::listen()?;
@@ -69,6 +77,8 @@ impl Host {
         let log = telemetry::start(&log_path, filter, events)
             .with_context(|| format!("{} can't be written", log_path.display()))?;
         clear_up(&drivers, &run);
+        let about = register::about(front_end, &config);
+        tokio::spawn(register::keep(directory.about(), about, handle.fleet()));
         drop(inside);
         Ok(Self {
             orchestrator,

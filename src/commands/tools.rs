@@ -24,7 +24,7 @@ pub fn run(options: &Tools, paths: &Paths) -> anyhow::Result<Ending> {
         Ok(subject) => subject,
         Err(problem) => return Ok(refused(&problem)),
     };
-    errand::run(&options.errand, backend, paths, async |desk| {
+    errand::run("tools", &options.errand, backend, paths, async |desk| {
         let tools: Vec<&ToolSpec> = match tool {
             Some(name) => vec![desk.tool(name)?],
             None => desk.tools().iter().map(|tool| &**tool).collect(),

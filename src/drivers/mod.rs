@@ -5,6 +5,7 @@ pub mod embedded;
 mod http_endpoint;
 pub mod process;
 mod shell;
+mod traces;
 
 use std::future::Future;
 use std::path::Path;
@@ -17,6 +18,7 @@ use tokio::sync::watch;
 
 pub use self::http_endpoint::{Contact, HttpEndpoint, Standing};
 pub use self::shell::Shell;
+pub use self::traces::{Life, Trace};
 
 pub use crate::model::WindowSize;
 use crate::model::{
@@ -48,6 +50,11 @@ pub trait Driver: Send + Sync {
     /// Removes what crashed runs left, never what belongs to a run that lives, `run` among them; returns how
     /// many things that were.
     fn reap(&self, run: &RunId) -> Task<'_, usize>;
+
+    /// Everything that runs of envdeck made in its world and that is there now.
+    fn traces(&self) -> Task<'_, Vec<Trace>> {
+        Box::pin(async { Ok(vec![]) })
+    }
 
     /// Resolves when all that was dropped instead of stopped is removed, too, or with what of it stays.
     fn settle(&self) -> Task<'_, ()> {

@@ -12,8 +12,8 @@ use crate::model::{Cause, Failure, Stage};
 
 /// How long a connection may take to close; many servers end by themselves when it does.
 const CLOSE: Duration = Duration::from_millis(500);
-/// What a driver gets beyond the grace, to kill and to tidy up.
-pub(super) const MARGIN: Duration = Duration::from_secs(2);
+/// What a driver gets beyond the grace, to kill and to tidy up: engines remove dozens of containers one by one.
+pub(super) const MARGIN: Duration = Duration::from_secs(10);
 
 /// Returns when nothing of the instance is left, or with what may be.
 pub(super) async fn take_down(

@@ -1,8 +1,8 @@
 //! Instances that die, hang up, fall silent or panic: what is shown, and what happens next.
 
 use envdeck::model::{
-    Backend, Cause, Command, Event, Happening, HealthPolicy, InstanceId, Level, Outcome, Phase,
-    RestartPolicy, Stage,
+    Backend, Cause, Command, Event, Happening, HealthPolicy, Instance, InstanceId, Level, Outcome,
+    Phase, RestartPolicy, Stage,
 };
 use tokio::sync::broadcast::error::RecvError;
 
@@ -125,6 +125,31 @@ async fn restarts_back_off_until_the_budget_is_used_up() {
     notice(&mut notices, "is ready again").await;
     notice(&mut notices, "gave up after 2 restarts").await;
     assert_eq!((deck.world.started(), deck.world.alive()), (3, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_restart_that_fails_is_followed_by_the_next_attempt() {
+    let deck = Deck::new(vec![restarting("one")], &[]);
+    let mut notices = deck.handle.notices();
+    let id = deck.open_one("one").await;
+    let broken = Script {
+        start: Start::Fails,
+        ..Script::default()
+    };
+    deck.world.script("one", broken.clone());
+    deck.world.crash(&id, 1);
+    let second = |one: &Instance| one.retry.is_some_and(|(attempt, ..)| attempt == 2);
+    let waiting = deck.wait_for(&id, "it waits again", second).await;
+    assert_eq!((waiting.phase, waiting.restarts), (Phase::Waiting, 1));
+    deck.world.script("one", Script::default());
+    deck.wait_for_phase(&id, Phase::Ready).await;
+
+    deck.world.script("one", broken);
+    deck.world.crash(&id, 1);
+    let failed = deck.wait_for_phase(&id, Phase::Failed).await;
+    assert_eq!(failed.restarts, 2, "both attempts were used up before");
+    notice(&mut notices, "did not start").await;
+    notice(&mut notices, "gave up after 2 restarts").await;
 }
 
 /// Seconds until the announced attempt.

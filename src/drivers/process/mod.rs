@@ -21,7 +21,7 @@ use self::family::Family;
 use self::running::{Child as RunningChild, Pipes};
 pub(super) use self::table::Identity;
 use self::table::Table;
-use super::{Driver, Order, Running, Task};
+use super::{Driver, Order, Running, Task, Trace};
 use crate::model::{Failure, LocalProcess, Mode, RunId, Stage};
 
 /// The environment variables that tell whose a process is, also after its parents are gone.
@@ -29,6 +29,14 @@ const RUN: &str = "ENVDECK_RUN";
 /// Process id and start time of the envdeck that started it: `PID:TICKS`.
 const OWNER: &str = "ENVDECK_OWNER";
 const INSTANCE: &str = "ENVDECK_INSTANCE";
+
+/// What keeps well-known programs from asking for passwords on the terminal behind our back: they fail instead, and
+/// say so. Only where the user has not decided otherwise; a graphical askpass still asks.
+const QUIET: [(&str, &str); 3] = [
+    ("GIT_TERMINAL_PROMPT", "0"),
+    ("SSH_ASKPASS_REQUIRE", "force"),
+    ("SSH_ASKPASS", "false"),
+];
 
 /// Makes child processes.
 #[derive(Default)]
@@ -78,6 +86,10 @@ impl Driver for Processes {
         Box::pin(async { Ok(orphans::end().await) })
     }
 
+    fn traces(&self) -> Task<'_, Vec<Trace>> {
+        Box::pin(async { Ok(family::blocking(orphans::traces).await) })
+    }
+
     fn settle(&self) -> Task<'_, ()> {
         Box::pin(async {
             let dropped = self.dropped.lock().clone();
@@ -100,8 +112,10 @@ impl Driver for Processes {
 fn spawn(spec: &LocalProcess, order: &Order, owner: &str) -> Result<Child, Failure> {
     diagnose::directory(spec)?;
     let mut command = Command::new(&spec.command);
+    let is_undecided = |name: &str| std::env::var_os(name).is_none();
     command
         .args(&spec.args)
+        .envs(QUIET.into_iter().filter(|(name, _)| is_undecided(name)))
         .envs(spec.env.iter().map(|(name, value)| (name, value.expose())))
         .env(RUN, order.run.as_str())
         .env(OWNER, owner)
