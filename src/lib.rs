@@ -48,7 +48,7 @@
 //! # Adding things
 //!
 //! - **A driver**: a file in [`drivers`] with `impl Driver` and `impl Running`, a line in
-//!   [`drivers::Installed`], its options in [`model::Mode`] and `config/modes.rs`; then the contract in
+//!   [`drivers::Installed`], its options in [`model::Mode`] and `config/`; then the contract in
 //!   `tests/drivers` must hold for it.
 //! - **A pane**: a file in [`console::panes`] with `impl Pane`, a line in `panes::all`.
 //! - **An action**: a variant of [`console::action::Action`] with its help line, and a default key.

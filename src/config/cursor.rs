@@ -65,7 +65,7 @@ impl<'a> Cursor<'a> {
     }
 
     /// How many problems the file has up to now.
-    pub fn problems(&self) -> usize {
+    pub fn problem_count(&self) -> usize {
         self.report.len()
     }
 

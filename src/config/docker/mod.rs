@@ -30,7 +30,7 @@ pub(super) fn read<'a>(
     shared: &Shared<'a>,
     transport: Transport,
 ) -> LocalDocker {
-    let before = fields.of.problems();
+    let before = fields.of.problem_count();
     let image = fields.require("docker_image", " for local_docker");
     let port = match transport {
         Transport::Http => fields.require("container_port", " for local_docker over http"),
@@ -46,7 +46,7 @@ pub(super) fn read<'a>(
     }
     let template = template::read(&mut draft, fields, shared);
     // Options that could not be read say nothing of what the others are together with them.
-    if fields.of.problems() == before {
+    if fields.of.problem_count() == before {
         rules::check(&draft, fields, transport);
     }
     LocalDocker {
