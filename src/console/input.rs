@@ -3,88 +3,143 @@
 use std::fs::File;
 use std::io::{self, PipeReader, PipeWriter, Read};
 use std::os::fd::AsFd;
-use std::sync::Arc;
-use std::sync::mpsc::{SyncSender, sync_channel};
-use std::task::{Context, Poll, Wake};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use crossterm::event::{Event, EventStream, KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
-use futures::StreamExt;
-use futures::task::AtomicWaker;
+use crossterm::event::{self, Event, KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout};
 use tokio::sync::mpsc;
 
-/// A woken thread of the event stream leaves the terminal much sooner than this.
-const LEAVING: Duration = Duration::from_millis(20);
+/// Events that may wait; then the terminal does.
+const WAITING: usize = 256;
 
 /// Keys, mouse and pastes; it can be set aside for another reader.
-pub struct Input {
-    stream: Option<EventStream>,
-    bell: Arc<Bell>,
-    rings: std::sync::mpsc::Receiver<()>,
-}
-
-/// Rung by the thread that waits for the terminal on the stream's behalf when it leaves it.
-struct Bell {
-    listener: AtomicWaker,
-    ring: SyncSender<()>,
-}
-
-impl Wake for Bell {
-    fn wake(self: Arc<Self>) {
-        // A ring that is not heard yet is as good as two.
-        let _ = self.ring.try_send(());
-        self.listener.wake();
-    }
-}
+///
+/// Not crossterm's `EventStream`: the thread behind that one goes on reading for a while after it was dropped,
+/// takes the next key from whoever reads then, or keeps crossterm's lock from the next stream.
+pub struct Input(Option<Reader<io::Result<Event>>>);
 
 impl Input {
-    pub fn new() -> Self {
-        let (ring, rings) = sync_channel(1);
-        let listener = AtomicWaker::new();
-        Self {
-            stream: Some(EventStream::new()),
-            bell: Arc::new(Bell { listener, ring }),
-            rings,
-        }
+    pub fn new() -> io::Result<Self> {
+        Ok(Self(Some(Reader::start(WAITING, read_events)?)))
     }
 
     /// The next event; none comes while it is set aside. Cancel-safe.
     pub async fn next(&mut self) -> Option<io::Result<Event>> {
-        std::future::poll_fn(|cx| {
-            self.bell.listener.register(cx.waker());
-            self.poll()
-        })
-        .await
-    }
-
-    fn poll(&mut self) -> Poll<Option<io::Result<Event>>> {
-        let waker = self.bell.clone().into();
-        match &mut self.stream {
-            Some(stream) => stream.poll_next_unpin(&mut Context::from_waker(&waker)),
-            None => Poll::Pending,
+        match &mut self.0 {
+            Some(reader) => reader.pieces.recv().await,
+            None => std::future::pending().await,
         }
     }
 
     /// Stops reading the terminal. Returns what had been read by then and not been heard.
     pub fn set_aside(&mut self) -> Vec<Event> {
+        let Some(mut reader) = self.0.take() else {
+            return Vec::new();
+        };
+        reader.stop();
         let mut unheard = Vec::new();
-        while let Poll::Ready(Some(Ok(event))) = self.poll() {
+        while let Ok(Ok(event)) = reader.pieces.try_recv() {
             unheard.push(event);
-        }
-        // The thread might take the next key from whoever reads after us: it leaves when the stream goes.
-        let _ = self.rings.try_recv();
-        if self.stream.take().is_some() {
-            let _ = self.rings.recv_timeout(LEAVING);
         }
         unheard
     }
 
-    pub fn resume(&mut self) {
-        self.stream.get_or_insert_with(EventStream::new);
+    pub fn resume(&mut self) -> io::Result<()> {
+        if self.0.is_none() {
+            *self = Self::new()?;
+        }
+        Ok(())
     }
+}
+
+/// A thread that reads the terminal, until it is stopped or dropped.
+struct Reader<T> {
+    pieces: mpsc::Receiver<T>,
+    /// Closed, it ends the thread.
+    stop: Option<PipeWriter>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl<T: Send + 'static> Reader<T> {
+    fn start(
+        waiting: usize,
+        read: impl FnOnce(File, &PipeReader, &mpsc::Sender<T>) + Send + 'static,
+    ) -> io::Result<Self> {
+        let terminal = File::from(io::stdin().as_fd().try_clone_to_owned()?);
+        let (stopped, stop) = io::pipe()?;
+        let (sender, pieces) = mpsc::channel(waiting);
+        let thread = std::thread::spawn(move || read(terminal, &stopped, &sender));
+        Ok(Self {
+            pieces,
+            stop: Some(stop),
+            thread: Some(thread),
+        })
+    }
+}
+
+impl<T> Reader<T> {
+    /// Nothing is read after this; what was read can still be received.
+    fn stop(&mut self) {
+        self.pieces.close();
+        self.stop = None;
+        if let Some(thread) = self.thread.take() {
+            // It has just been told, and nothing else holds it up.
+            let _ = thread.join();
+        }
+    }
+}
+
+impl<T> Drop for Reader<T> {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+/// Waits until there is something to read; false when `stopped` is closed, or the terminal cannot be waited for.
+///
+/// Whoever reads looks first: a read under way could not be stopped, and would take the next key from whoever
+/// comes after.
+fn is_readable(terminal: &File, stopped: &PipeReader) -> bool {
+    loop {
+        let mut looks = [
+            PollFd::new(stopped.as_fd(), PollFlags::POLLIN),
+            PollFd::new(terminal.as_fd(), PollFlags::POLLIN),
+        ];
+        match nix::poll::poll(&mut looks, PollTimeout::NONE) {
+            Ok(_) => return !looks[0].any().unwrap_or(true),
+            Err(Errno::EINTR) => {}
+            Err(_) => return false,
+        }
+    }
+}
+
+/// Reads events until it is stopped or the terminal is gone.
+#[allow(clippy::needless_pass_by_value)] // owned by the thread
+fn read_events(terminal: File, stopped: &PipeReader, events: &mpsc::Sender<io::Result<Event>>) {
+    while is_readable(&terminal, stopped) {
+        let mut heard = false;
+        while let Ok(true) = event::poll(Duration::ZERO) {
+            heard = true;
+            let event = event::read();
+            let is_over = event.is_err();
+            if events.blocking_send(event).is_err() || is_over {
+                return;
+            }
+        }
+        if !heard && is_gone(&terminal) {
+            return;
+        }
+    }
+}
+
+/// Whether the other end of the terminal has hung up: it is readable for ever then, and holds nothing.
+fn is_gone(terminal: &File) -> bool {
+    let mut look = [PollFd::new(terminal.as_fd(), PollFlags::POLLIN)];
+    let looked = nix::poll::poll(&mut look, PollTimeout::ZERO);
+    let gone = PollFlags::POLLHUP | PollFlags::POLLERR | PollFlags::POLLNVAL;
+    looked.is_err() || look[0].revents().is_none_or(|seen| seen.intersects(gone))
 }
 
 /// What a terminal sends for these events, as far as they are text or common keys.
@@ -123,60 +178,22 @@ fn key_bytes(key: &KeyEvent) -> Vec<u8> {
 }
 
 /// What is typed, as bytes; to be used only while [`Input`] is set aside. Dropping it stops the reading.
-pub struct RawInput {
-    pieces: Option<mpsc::Receiver<Vec<u8>>>,
-    /// Closed, it ends the thread.
-    stop: Option<PipeWriter>,
-    reader: Option<JoinHandle<()>>,
-}
+pub struct RawInput(Reader<Vec<u8>>);
 
 impl RawInput {
     pub fn new() -> io::Result<Self> {
-        let terminal = File::from(io::stdin().as_fd().try_clone_to_owned()?);
-        let (stopped, stop) = io::pipe()?;
-        let (sender, pieces) = mpsc::channel(1);
-        let reader = std::thread::spawn(move || read_on(terminal, &stopped, &sender));
-        Ok(Self {
-            pieces: Some(pieces),
-            stop: Some(stop),
-            reader: Some(reader),
-        })
+        Ok(Self(Reader::start(1, read_bytes)?))
     }
 
     /// At least one byte; `None` when the terminal is gone. Cancel-safe.
     pub async fn next(&mut self) -> Option<Vec<u8>> {
-        self.pieces.as_mut()?.recv().await
+        self.0.pieces.recv().await
     }
 }
 
-impl Drop for RawInput {
-    fn drop(&mut self) {
-        self.pieces = None;
-        self.stop = None;
-        if let Some(reader) = self.reader.take() {
-            // It has just been told, and nothing else holds it up.
-            let _ = reader.join();
-        }
-    }
-}
-
-/// Reads the terminal until `stopped` is closed. Looks before it reads: a read under way could not be stopped,
-/// and would take the next key from whoever comes after us.
-fn read_on(mut terminal: File, stopped: &PipeReader, pieces: &mpsc::Sender<Vec<u8>>) {
+fn read_bytes(mut terminal: File, stopped: &PipeReader, pieces: &mpsc::Sender<Vec<u8>>) {
     let mut buffer = vec![0; 4 << 10];
-    loop {
-        let mut looks = [
-            PollFd::new(stopped.as_fd(), PollFlags::POLLIN),
-            PollFd::new(terminal.as_fd(), PollFlags::POLLIN),
-        ];
-        match nix::poll::poll(&mut looks, PollTimeout::NONE) {
-            Ok(_) => {}
-            Err(Errno::EINTR) => continue,
-            Err(_) => return,
-        }
-        if looks[0].any().unwrap_or(true) {
-            return;
-        }
+    while is_readable(&terminal, stopped) {
         let piece = match terminal.read(&mut buffer) {
             Ok(count @ 1..) => buffer[..count].to_vec(),
             Ok(0) | Err(_) => return,

@@ -55,7 +55,7 @@ pub async fn run(
     let mut desk = Desk {
         model,
         terminal,
-        input: Input::new(),
+        input: Input::new()?,
         signals,
         resizes,
         opening: None,
@@ -188,7 +188,7 @@ impl Desk<'_> {
         let shell = match answer {
             Ok(Reply::Shell(shell)) => shell,
             refused => {
-                self.input.resume();
+                self.input.resume()?;
                 let why = refused.err().map(|failure| failure.to_string());
                 return Ok(Some(Done::Visited(Err(why.unwrap_or_default()))));
             }
@@ -213,7 +213,7 @@ impl Desk<'_> {
     /// Takes the terminal again after it was given away, as large as it is now.
     fn take_over(&mut self) -> io::Result<()> {
         self.terminal.reenter()?;
-        self.input.resume();
+        self.input.resume()?;
         self.model.update(resized()?);
         Ok(())
     }

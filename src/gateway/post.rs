@@ -165,9 +165,10 @@ impl Endpoint {
         };
         let busy = self.busy.token();
         let (accepted, dialect, id) = (asking.accepted, asking.dialect, id.to_owned());
-        let patience = match accepted.events {
-            true => self.options.stream_after,
-            false => Duration::MAX,
+        let patience = if accepted.events {
+            self.options.stream_after
+        } else {
+            Duration::MAX
         };
         let mut work: Work = Box::pin(async move {
             let outcome = unless_cancelled(request.as_ref(), async {
