@@ -84,7 +84,7 @@ pub fn run(options: &Console, paths: &Paths) -> anyhow::Result<u8> {
         mouse: preferences.mouse && !options.no_mouse,
     };
     let outcome = show(setup, &handle, looks, host.ends());
-    let code = host.end();
+    let code = host.end(true);
     outcome.context("the terminal failed")?;
     Ok(code)
 }

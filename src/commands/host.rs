@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use futures::future::join_all;
+use nix::sys::signal::Signal;
 use tokio::runtime::{Builder, Runtime};
 use tokio::time::timeout;
 use tracing_appender::non_blocking::WorkerGuard;
@@ -99,9 +100,21 @@ impl Host {
         &mut self.ends
     }
 
-    /// Takes everything down with a line of progress, and tells what is left behind; a signal meanwhile insists.
-    /// Returns the exit code that this deserves.
-    pub fn end(self) -> u8 {
+    /// Does `work` on this thread unless a signal asks to end, which drops it.
+    pub fn run<T>(&mut self, work: impl Future<Output = T>) -> Result<T, Signal> {
+        let ends = &mut self.ends;
+        self.runtime.block_on(async {
+            tokio::select! {
+                biased;
+                signal = ends.next() => Err(signal),
+                done = work => Ok(done),
+            }
+        })
+    }
+
+    /// Takes everything down, with lines of progress if that was asked for, and tells what is left behind; a signal
+    /// meanwhile insists. Returns the exit code that this deserves.
+    pub fn end(self, is_told: bool) -> u8 {
         let Self {
             orchestrator,
             drivers,
@@ -113,7 +126,7 @@ impl Host {
         while ends.heard().is_some() {}
         let mut progress = Progress::new();
         let left = runtime.block_on(async {
-            let report = |state| tell(&mut progress, state);
+            let report = |state| tell(&mut progress, state, is_told);
             let mut left = orchestrator.shutdown(report, insisted(&mut ends)).await;
             left.extend(settle(&drivers, &mut ends).await);
             left
@@ -170,12 +183,14 @@ fn clear_up(drivers: &Installed, run: &RunId) {
     }
 }
 
-fn tell(progress: &mut Progress, state: orchestrator::Progress) {
+/// A line that is written over on a terminal; elsewhere, where it is asked for, the first and the last one.
+fn tell(progress: &mut Progress, state: orchestrator::Progress, is_told: bool) {
     let orchestrator::Progress { gone, of } = state;
     let text = format!("stopped {gone} of {of} instances");
     match (gone, of) {
         (_, 0) => {}
-        (gone, of) if gone == of => progress.line(&text),
+        (gone, of) if gone == of && is_told => progress.line(&text),
+        (0, _) if is_told && !progress.is_live() => progress.line(&text),
         _ => progress.step(&text),
     }
 }

@@ -2,8 +2,15 @@
 
 #![allow(clippy::print_stdout, clippy::print_stderr)] // they are what a shell user reads
 
+pub mod call;
 pub mod check;
+pub mod completions;
 pub mod console;
+mod errand;
 pub mod exit;
 mod host;
+mod onlooker;
+mod output;
 mod progress;
+mod table;
+pub mod tools;

@@ -2,6 +2,7 @@
 
 pub mod docker;
 pub mod embedded;
+mod http_endpoint;
 pub mod process;
 mod shell;
 
@@ -14,6 +15,7 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::watch;
 
+pub use self::http_endpoint::{Contact, HttpEndpoint, Standing};
 pub use self::shell::Shell;
 
 pub use crate::model::WindowSize;
@@ -157,6 +159,8 @@ pub enum Endpoint {
         read: Box<dyn AsyncRead + Send + Unpin>,
         write: Box<dyn AsyncWrite + Send + Unpin>,
     },
+    /// Streamable HTTP, or what came before it.
+    Http(HttpEndpoint),
 }
 
 /// The driver for a mode, or why there is none.

@@ -28,6 +28,8 @@ pub struct Script {
     pub excuse: Option<&'static str>,
     /// Never returns from `stop`.
     pub stubborn: bool,
+    /// Its driver never sees the end of one that was dropped.
+    pub undead: bool,
     pub inside: Inside,
     /// What `inspect` tells.
     pub inspect: Option<&'static str>,
@@ -66,6 +68,7 @@ pub struct World {
     started: AtomicUsize,
     alive: AtomicUsize,
     starting: AtomicUsize,
+    undead: AtomicUsize,
     most_starting: AtomicUsize,
     shells: Arc<AtomicUsize>,
 }
@@ -196,9 +199,19 @@ impl Driver for Fake {
     fn reap(&self, _run: &RunId) -> Task<'_, usize> {
         Box::pin(async { Ok(0) })
     }
+
+    fn settle(&self) -> Task<'_, ()> {
+        Box::pin(async {
+            match self.0.undead.load(Ordering::SeqCst) {
+                0 => Ok(()),
+                _ => std::future::pending().await,
+            }
+        })
+    }
 }
 
 struct FakeInstance {
+    world: Arc<World>,
     script: Script,
     pipe: Option<DuplexStream>,
     life: Life,
@@ -227,6 +240,7 @@ impl FakeInstance {
         let manners = script.server.clone();
         tokio::spawn(server::serve(theirs, manners, life.exit.clone(), end));
         Self {
+            world: world.clone(),
             script,
             pipe: Some(ours),
             life,
@@ -366,6 +380,9 @@ impl Running for FakeInstance {
 
 impl Drop for FakeInstance {
     fn drop(&mut self) {
+        self.world
+            .undead
+            .fetch_add(usize::from(self.script.undead), Ordering::SeqCst);
         let killed = Exit {
             code: None,
             signal: Some(9),

@@ -10,6 +10,10 @@ mod usage;
 
 use std::process::Stdio;
 use std::sync::Arc;
+use std::time::Duration;
+
+use futures::future::join_all;
+use parking_lot::Mutex;
 
 use tokio::process::{Child, Command};
 
@@ -30,7 +34,11 @@ const INSTANCE: &str = "ENVDECK_INSTANCE";
 #[derive(Default)]
 pub struct Processes {
     table: Arc<Table>,
+    dropped: Dropped,
 }
+
+/// Families that were dropped, and so killed, but not seen to end.
+type Dropped = Arc<Mutex<Vec<Family>>>;
 
 impl Driver for Processes {
     fn kind(&self) -> &'static str {
@@ -54,14 +62,37 @@ impl Driver for Processes {
                 return Err(Failure::other(Stage::Start, "the process has no pipes"));
             };
             let family = Family::new(self.table.clone(), pid, &order.instance);
-            let running: Box<dyn Running> =
-                Box::new(RunningChild::new(child, pipes, family, spec, order.log));
+            let running: Box<dyn Running> = Box::new(RunningChild::new(
+                child,
+                pipes,
+                family,
+                self.dropped.clone(),
+                spec,
+                order.log,
+            ));
             Ok(running)
         })
     }
 
     fn reap(&self, _run: &RunId) -> Task<'_, usize> {
         Box::pin(async { Ok(orphans::end().await) })
+    }
+
+    fn settle(&self) -> Task<'_, ()> {
+        Box::pin(async {
+            let dropped = self.dropped.lock().clone();
+            let ends = join_all(dropped.iter().map(|family| family.end(Duration::ZERO))).await;
+            let left: Vec<_> = ends.into_iter().flat_map(|ending| ending.left).collect();
+            // Others may have been dropped meanwhile; what cannot be killed is waited for once.
+            self.dropped
+                .lock()
+                .retain(|family| !dropped.iter().any(|seen| seen.pid() == family.pid()));
+            if left.is_empty() {
+                Ok(())
+            } else {
+                Err(running::survivors(&left))
+            }
+        })
     }
 }
 

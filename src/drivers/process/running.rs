@@ -11,8 +11,10 @@ use tokio::process::{self, ChildStderr, ChildStdin, ChildStdout};
 use tokio::time::{Instant, timeout, timeout_at};
 use tokio_util::task::AbortOnDropHandle;
 
+use super::Dropped;
 use super::family::{Ending, Family, blocking};
 use super::shell;
+use super::table::Identity;
 use super::usage::{self, MEMBERS_AGE, Meter};
 use crate::drivers::{Endpoint, Facts, Running, Shell, Task, Usage, WindowSize};
 use crate::model::{Exit, Failure, LocalProcess, Stage};
@@ -48,6 +50,8 @@ pub struct Child {
     process: process::Child,
     endpoint: Option<(ChildStdin, ChildStdout)>,
     family: Family,
+    /// Where it goes when it is dropped before it is over.
+    dropped: Dropped,
     spec: LocalProcess,
     facts: Vec<(Arc<str>, Arc<str>)>,
     log: LogWriter,
@@ -64,6 +68,7 @@ impl Child {
         child: process::Child,
         pipes: Pipes,
         family: Family,
+        dropped: Dropped,
         spec: &LocalProcess,
         log: LogWriter,
     ) -> Self {
@@ -74,6 +79,7 @@ impl Child {
             facts: facts(spec, family.pid()),
             spec: spec.clone(),
             family,
+            dropped,
             log,
             pump: Some(AbortOnDropHandle::new(pump)),
             drain_until: None,
@@ -110,17 +116,16 @@ impl Child {
             self.log.end(Source::Stderr);
         }
         self.is_over = true;
-        let pids: Vec<i32> = left.iter().map(|member| member.pid).collect();
-        match pids.first() {
+        match left.first() {
             None if reaped => Ok(()),
-            None => Err(survivors(&[self.family.pid()])),
-            Some(_) => Err(survivors(&pids)),
+            None => Err(survivors(&[self.family.leader()])),
+            Some(_) => Err(survivors(&left)),
         }
     }
 }
 
-fn survivors(pids: &[i32]) -> Failure {
-    let pids: Vec<String> = pids.iter().map(ToString::to_string).collect();
+pub fn survivors(left: &[Identity]) -> Failure {
+    let pids: Vec<String> = left.iter().map(|left| left.pid.to_string()).collect();
     let pids = pids.join(", ");
     Failure::other(
         Stage::Stop,
@@ -229,6 +234,7 @@ impl Drop for Child {
     fn drop(&mut self) {
         if !self.is_over {
             self.family.signal(Signal::SIGKILL);
+            self.dropped.lock().push(self.family.clone());
         }
     }
 }
