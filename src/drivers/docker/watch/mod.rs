@@ -12,6 +12,8 @@ mod entry;
 mod roll;
 mod rounds;
 mod state;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 
