@@ -44,10 +44,8 @@ impl Registry {
             let entry = run("htpasswd", &["-Bbn", USER, PASSWORD]);
             assert!(entry.status.success(), "htpasswd: install apache2-utils");
             fs::write(path("users"), entry.stdout).unwrap();
-            config.push_str(&format!(
-                "auth:\n  htpasswd: {{realm: test, path: {}}}\n",
-                path("users")
-            ));
+            let users = path("users");
+            config += &format!("auth:\n  htpasswd: {{realm: test, path: {users}}}\n");
         }
         fs::write(path("config.yml"), config).unwrap();
         let log = File::create(path("log")).unwrap();
