@@ -1,11 +1,13 @@
 //! Command-line definitions.
 
+mod errand;
 mod target;
 
 use std::path::{Path, PathBuf};
 
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
+pub use errand::{Arguments, Call, Errand, Tools};
 pub use target::{Source, Target};
 
 /// The configuration file that `check` reads by default.
@@ -51,11 +53,37 @@ pub struct Logging {
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// List the tools of a backend, or explain one of them
+    Tools(Tools),
+
+    /// Call one tool and print its result as JSON
+    Call(Call),
+
+    /// Show the running envdecks of this user, what runs in them, and what killed ones left
+    Ps {
+        /// Print all of it as JSON
+        #[arg(long)]
+        json: bool,
+    },
+
+    /// Remove what killed runs left: processes, containers, images, directories
+    Gc {
+        /// Only tell what would be removed
+        #[arg(long)]
+        dry_run: bool,
+    },
+
     /// Validate a configuration file and list all of its problems
     Check {
         /// The file to validate
         #[arg(long, value_name = "FILE", default_value = DEFAULT_FILE)]
         config: PathBuf,
+    },
+
+    /// Print a script that completes this command line in a shell
+    Completions {
+        /// The shell it is for
+        shell: clap_complete::Shell,
     },
 }
 

@@ -10,7 +10,9 @@
 //! console       Fleet + keys -> cells + Effects                            (no drivers, no locks)
 //! commands      what the shell runs: the console, check                    (may print)
 //! config, cli   what the user wrote, validated
+//! arguments     the arguments of a tool, by its schema
 //! paths, telemetry  where things are kept, and the program's own log
+//! runs          the directories of runs, dead and alive
 //! signals       how the program is told to end
 //! nearest       did you mean …?
 //! ```
@@ -51,6 +53,7 @@
 //! - **An action**: a variant of [`console::action::Action`] with its help line, and a default key.
 //! - **A theme**: a file in `themes/`, checked by the tests of [`console::theme`].
 
+pub mod arguments;
 pub mod cli;
 pub mod commands;
 pub mod config;
@@ -61,6 +64,7 @@ pub mod model;
 mod nearest;
 pub mod orchestrator;
 pub mod paths;
+pub mod runs;
 pub mod signals;
 pub mod stores;
 pub mod telemetry;

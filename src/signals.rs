@@ -2,6 +2,7 @@
 
 use std::future::pending;
 use std::io;
+use std::process::ExitCode;
 
 use futures::FutureExt;
 use nix::sys::signal::Signal;
@@ -51,6 +52,15 @@ impl Ends {
     pub fn heard(&mut self) -> Option<Signal> {
         self.next().now_or_never()
     }
+}
+
+/// Ends the process by `signal`, as if it had never been heard: a shell tells by that, not by an exit code, that its
+/// loop over us is to end. Gives the code for it where that is not possible.
+pub fn end_by(signal: Signal) -> ExitCode {
+    let number = signal as i32;
+    // Returns only on failure.
+    let _ = signal_hook::low_level::emulate_default_handler(number);
+    ExitCode::from(128 + u8::try_from(number).unwrap_or_default())
 }
 
 async fn came(signal: &mut Option<unix::Signal>) {

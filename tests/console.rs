@@ -24,6 +24,8 @@ mod panics;
 mod pointer;
 #[path = "console/refusals.rs"]
 mod refusals;
+#[path = "console/shells.rs"]
+mod shells;
 #[path = "console/sizes.rs"]
 mod sizes;
 #[path = "console/suspend.rs"]

@@ -7,6 +7,8 @@ mod calls;
 mod common;
 #[path = "panes/health.rs"]
 mod health;
+#[path = "panes/inspect.rs"]
+mod inspect;
 #[path = "panes/instances.rs"]
 mod instances;
 #[path = "panes/modals.rs"]

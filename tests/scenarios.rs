@@ -14,6 +14,8 @@ mod calls;
 mod deaths;
 #[path = "scenarios/endings.rs"]
 mod endings;
+#[path = "scenarios/errands.rs"]
+mod errands;
 #[path = "scenarios/real.rs"]
 mod real;
 #[path = "scenarios/starts.rs"]

@@ -234,7 +234,7 @@ fn every_theme_styles_what_matters() {
             "structured",
             "\"/data",
             "stderr",
-            "tree/text",
+            "view",
             "path*",
         ];
         dumps.push(format!("{name}\n{}", styles(&harness, &texts)));

@@ -30,6 +30,11 @@ pub enum Source<'a> {
 }
 
 impl Target {
+    /// Whether the server is on the command line, and so the only backend.
+    pub fn is_ad_hoc(&self) -> bool {
+        matches!(self.source(), Source::Command { .. })
+    }
+
     pub fn source(&self) -> Source<'_> {
         match (&self.config, self.server.split_first()) {
             (Some(file), _) => Source::File(file),

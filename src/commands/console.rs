@@ -9,6 +9,7 @@ use tokio::runtime::Builder;
 use super::exit;
 use super::host::Host;
 use super::progress::Progress;
+use super::register::origin;
 use crate::cli::{Console, Target};
 use crate::config::{Config, Origin};
 use crate::console::model::{Model, Setup};
@@ -60,7 +61,7 @@ pub fn run(options: &Console, paths: &Paths) -> anyhow::Result<u8> {
         return Ok(exit::USAGE);
     };
 
-    let mut host = Host::start(paths, config, options.logging.log.as_deref())?;
+    let mut host = Host::start("console", paths, config, options.logging.log.as_deref())?;
     let handle = host.handle();
     open_first_session(host.config(), &handle);
     let about = About {
@@ -84,7 +85,7 @@ pub fn run(options: &Console, paths: &Paths) -> anyhow::Result<u8> {
         mouse: preferences.mouse && !options.no_mouse,
     };
     let outcome = show(setup, &handle, looks, host.ends());
-    let code = host.end();
+    let code = host.end(true);
     outcome.context("the terminal failed")?;
     Ok(code)
 }
@@ -130,18 +131,6 @@ fn open_first_session(config: &Config, handle: &Handle) {
         asks,
     }) {
         tracing::error!("the first session was not opened: {busy}");
-    }
-}
-
-fn origin(config: &Config) -> String {
-    match &config.origin {
-        Origin::File(path) => path.display().to_string(),
-        Origin::AdHoc => config
-            .backends
-            .first()
-            .map(|backend| backend.name.to_string())
-            .unwrap_or_default(),
-        Origin::Demo => "demo".to_owned(),
     }
 }
 

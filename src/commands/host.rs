@@ -7,17 +7,20 @@ use std::time::Duration;
 
 use anyhow::Context;
 use futures::future::join_all;
+use nix::sys::signal::Signal;
 use tokio::runtime::{Builder, Runtime};
 use tokio::time::timeout;
 use tracing_appender::non_blocking::WorkerGuard;
 
 use super::exit;
 use super::progress::Progress;
+use super::register;
 use crate::config::Config;
 use crate::drivers::Installed;
 use crate::model::{Cause, Failure, InstanceId, RunId, Stage};
 use crate::orchestrator::{self, Handle, Orchestrator};
-use crate::paths::{Paths, RunDirectory, private_directory};
+use crate::paths::{Paths, private_directory};
+use crate::runs::RunDirectory;
 use crate::signals::Ends;
 use crate::stores::history::History;
 use crate::stores::lines::clean;
@@ -26,7 +29,7 @@ use crate::stores::results::ResultStore;
 use crate::telemetry;
 
 /// For drivers to remove what was dropped instead of stopped.
-const SETTLE: Duration = Duration::from_secs(10);
+const SETTLE: Duration = Duration::from_secs(30);
 /// For blocking work that nobody waits for any more.
 const RUNTIME_END: Duration = Duration::from_secs(1);
 
@@ -44,8 +47,14 @@ pub struct Host {
 }
 
 impl Host {
-    /// Starts the core, and in the background the removal of what killed runs left. `filter` is for the log file.
-    pub fn start(paths: &Paths, config: Config, filter: Option<&str>) -> anyhow::Result<Self> {
+    /// Starts the core for a front end of this name, and in the background the removal of what killed runs left.
+    /// `filter` is for the log file.
+    pub fn start(
+        front_end: &str,
+        paths: &Paths,
+        config: Config,
+        filter: Option<&str>,
+    ) -> anyhow::Result<Self> {
         let runtime = core_runtime()?;
         let inside = runtime.enter();
         let ends = Ends::listen()?;
@@ -68,6 +77,8 @@ impl Host {
         let log = telemetry::start(&log_path, filter, events)
             .with_context(|| format!("{} can't be written", log_path.display()))?;
         clear_up(&drivers, &run);
+        let about = register::about(front_end, &config);
+        tokio::spawn(register::keep(directory.about(), about, handle.fleet()));
         drop(inside);
         Ok(Self {
             orchestrator,
@@ -99,9 +110,21 @@ impl Host {
         &mut self.ends
     }
 
-    /// Takes everything down with a line of progress, and tells what is left behind; a signal meanwhile insists.
-    /// Returns the exit code that this deserves.
-    pub fn end(self) -> u8 {
+    /// Does `work` on this thread unless a signal asks to end, which drops it.
+    pub fn run<T>(&mut self, work: impl Future<Output = T>) -> Result<T, Signal> {
+        let ends = &mut self.ends;
+        self.runtime.block_on(async {
+            tokio::select! {
+                biased;
+                signal = ends.next() => Err(signal),
+                done = work => Ok(done),
+            }
+        })
+    }
+
+    /// Takes everything down, with lines of progress if that was asked for, and tells what is left behind; a signal
+    /// meanwhile insists. Returns the exit code that this deserves.
+    pub fn end(self, is_told: bool) -> u8 {
         let Self {
             orchestrator,
             drivers,
@@ -113,7 +136,7 @@ impl Host {
         while ends.heard().is_some() {}
         let mut progress = Progress::new();
         let left = runtime.block_on(async {
-            let report = |state| tell(&mut progress, state);
+            let report = |state| tell(&mut progress, state, is_told);
             let mut left = orchestrator.shutdown(report, insisted(&mut ends)).await;
             left.extend(settle(&drivers, &mut ends).await);
             left
@@ -170,12 +193,14 @@ fn clear_up(drivers: &Installed, run: &RunId) {
     }
 }
 
-fn tell(progress: &mut Progress, state: orchestrator::Progress) {
+/// A line that is written over on a terminal; elsewhere, where it is asked for, the first and the last one.
+fn tell(progress: &mut Progress, state: orchestrator::Progress, is_told: bool) {
     let orchestrator::Progress { gone, of } = state;
     let text = format!("stopped {gone} of {of} instances");
     match (gone, of) {
         (_, 0) => {}
-        (gone, of) if gone == of => progress.line(&text),
+        (gone, of) if gone == of && is_told => progress.line(&text),
+        (0, _) if is_told && !progress.is_live() => progress.line(&text),
         _ => progress.step(&text),
     }
 }

@@ -18,6 +18,11 @@ impl Progress {
         }
     }
 
+    /// Whether a terminal shows the steps.
+    pub fn is_live(&self) -> bool {
+        self.is_live
+    }
+
     /// What is going on now, in place of what was said before.
     pub fn step(&mut self, text: &str) {
         if self.is_live {

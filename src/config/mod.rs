@@ -29,6 +29,7 @@ pub use interpolate::Environment;
 pub use load::load;
 pub use problem::{Invalid, Place, Problem};
 pub use summary::backend_infos;
+pub use units::duration;
 
 use crate::model::{Backend, Limits};
 

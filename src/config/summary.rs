@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::Config;
-use crate::model::{Backend, BackendInfo, Mode};
+use crate::model::{Backend, BackendInfo, Mode, shell_word};
 
 /// The backends of a configuration as a front end sees them; `available` says whether instances of
 /// a mode can be made by this version.
@@ -35,20 +35,14 @@ fn summary(mode: &Mode) -> String {
         Mode::Embedded => "demo server inside envdeck".to_owned(),
         Mode::LocalProcess(process) => {
             let words = std::iter::once(&process.command).chain(&process.args);
-            words.map(|word| quoted(word)).collect::<Vec<_>>().join(" ")
+            words
+                .map(|word| shell_word(word))
+                .collect::<Vec<_>>()
+                .join(" ")
         }
         Mode::LocalDocker(docker) => docker.image.clone(),
         Mode::RemoteHttpApi(remote) => without_userinfo(&remote.api.base_url),
     }
-}
-
-/// As it could be typed into a shell.
-fn quoted(word: &str) -> String {
-    let plain = |c: char| c.is_alphanumeric() || "_-./:=@%+,".contains(c);
-    if !word.is_empty() && word.chars().all(plain) {
-        return word.to_owned();
-    }
-    format!("'{}'", word.replace('\'', r"'\''"))
 }
 
 fn without_userinfo(url: &str) -> String {

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-/// `None` unless it is a number with one of the units.
-pub(super) fn duration(text: &str) -> Option<Duration> {
+/// A number with one of the units `ms`, `s`, `m`, `h`; else `None`.
+pub fn duration(text: &str) -> Option<Duration> {
     let (number, unit) = split(text)?;
     let seconds = match unit {
         "ms" => 0.001,

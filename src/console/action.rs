@@ -74,6 +74,7 @@ pub enum Action {
     ExtendCall,
     RefreshTools,
     Inspect,
+    OpenShell,
     ShowLogs,
     StopStart,
     Remove,
@@ -136,7 +137,7 @@ impl Action {
             Action::ToggleFollow => "follow the newest line, or pause",
             Action::ToggleWrap => "wrap long lines, or cut them",
             Action::ToggleTimestamps => "timestamps: absolute, relative, off",
-            Action::ToggleView => "switch between tree and text",
+            Action::ToggleView => "the other view: tree or text, facts or JSON",
             Action::NewSession => "open a new session",
             Action::CallTool => "call the selected tool",
             Action::Send => "send the call",
@@ -152,6 +153,7 @@ impl Action {
             Action::ExtendCall => "give the running call a minute more",
             Action::RefreshTools => "list the tools again",
             Action::Inspect => "inspect; for a dead instance its death card",
+            Action::OpenShell => "open a shell inside the instance",
             Action::ShowLogs => "show the logs",
             Action::StopStart => "stop (asks) or start the instance",
             Action::Remove => "remove the instance or session (asks)",
@@ -181,7 +183,7 @@ impl Action {
             Action::ToggleFollow => "follow",
             Action::ToggleWrap => "wrap",
             Action::ToggleTimestamps => "times",
-            Action::ToggleView => "tree/text",
+            Action::ToggleView => "view",
             Action::NewSession => "new session",
             Action::CallTool => "call",
             Action::Send => "send",
@@ -197,6 +199,7 @@ impl Action {
             Action::ExtendCall => "more time",
             Action::RefreshTools => "list again",
             Action::Inspect => "inspect",
+            Action::OpenShell => "shell",
             Action::ShowLogs => "logs",
             Action::StopStart => "stop/start",
             Action::Remove => "remove",
@@ -221,6 +224,7 @@ impl Action {
             Action::NewSession
                 | Action::Send
                 | Action::RunAgain
+                | Action::OpenShell
                 | Action::StopStart
                 | Action::Remove
         )

@@ -22,6 +22,13 @@ pub enum Effect {
         text: String,
         suffix: &'static str,
     },
+    /// Open a shell inside this instance and give it the terminal; `name` is told to the user.
+    OpenShell {
+        instance: InstanceId,
+        name: String,
+    },
+    /// Ask the world of this instance for all it knows; the answer is [`super::msg::Done::Inspected`].
+    Inspect(InstanceId),
     /// This instance's log is on screen.
     WatchLog(Option<InstanceId>),
     CaptureMouse(bool),

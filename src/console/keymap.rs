@@ -241,6 +241,7 @@ const GLOBAL: &[(&str, Action)] = &[
     ("x", Action::ExtendCall),
     ("L", Action::ShowLogs),
     ("i", Action::Inspect),
+    ("e", Action::OpenShell),
     ("s", Action::StopStart),
     ("D", Action::Remove),
     ("/", Action::Search),
@@ -285,6 +286,12 @@ const LOGS: &[(&str, Action)] = &[
     ("t", Action::ToggleTimestamps),
 ];
 const CALLS: &[(&str, Action)] = &[("n", Action::SearchNext)];
+const DIALOG: &[(&str, Action)] = &[
+    ("n", Action::SearchNext),
+    ("v", Action::ToggleView),
+    ("-", Action::FoldAll),
+    ("*", Action::UnfoldAll),
+];
 
 fn defaults(context: Context) -> &'static [(&'static str, Action)] {
     match context {
@@ -294,7 +301,8 @@ fn defaults(context: Context) -> &'static [(&'static str, Action)] {
         Context::Pane(PaneKind::Result) => RESULT,
         Context::Pane(PaneKind::Logs | PaneKind::Events) => LOGS,
         Context::Pane(PaneKind::Calls) => CALLS,
-        Context::Pane(_) | Context::Dialog => &[],
+        Context::Dialog => DIALOG,
+        Context::Pane(_) => &[],
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crossterm::event::{KeyEvent, MouseEvent};
 
 use super::theme::Theme;
-use crate::model::{Fleet, Notice};
+use crate::model::{Fleet, InstanceId, Notice};
 
 /// Everything that can happen to the console.
 #[derive(Debug)]
@@ -27,6 +27,13 @@ pub enum Msg {
     Done(Done),
 }
 
+/// What the world told of an instance: JSON text, if anything, or why it did not.
+#[derive(Clone, Debug)]
+pub struct Inspected {
+    pub instance: InstanceId,
+    pub told: Result<Option<String>, String>,
+}
+
 /// What came of an effect.
 #[derive(Debug)]
 pub enum Done {
@@ -38,6 +45,9 @@ pub enum Done {
     /// The text as the editor left it, or why there is none.
     Edited(Result<String, String>),
     Theme(Result<Arc<Theme>, String>),
+    Inspected(Inspected),
+    /// Back from a shell: how it ended.
+    Visited(Result<String, String>),
     /// Back from suspension.
     Resumed,
     Failed(String),

@@ -1,32 +1,28 @@
 //! The loop, and only the loop: messages in, frames and effects out.
 
 use std::io;
-use std::process::ExitStatus;
+use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crossterm::event::{Event, EventStream};
-use futures::StreamExt;
-use tempfile::NamedTempFile;
-use tokio::process::Child;
+use crossterm::event::Event;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{broadcast, mpsc};
+use tokio_util::task::AbortOnDropHandle;
 
+use super::editor::edit;
 use super::effect::Effect;
 use super::frame::FrameClock;
+use super::input::{Input, bytes};
 use super::model::Model;
-use super::msg::{Done, Msg};
+use super::msg::{Done, Inspected, Msg};
+use super::shell::{Left, visit, window};
+use super::signals::{Signals, Stop, nobody_resumes_us, stop};
 use super::terminal::Terminal;
 use super::theme::{ColorDepth, Theme};
-use crate::model::{Command, Notice};
-use crate::orchestrator::Handle;
+use crate::model::{Command, Failure, InstanceId, Notice};
+use crate::orchestrator::{Handle, Reply};
 use crate::signals::Ends;
-
-/// For an editor to save what it has and to give the terminal back, when we are told to end.
-const EDITOR_GRACE: Duration = Duration::from_secs(2);
-
-/// The most that a signal of the terminal comes later to us than to the editor.
-const SIGNAL_DELAY: std::time::Duration = std::time::Duration::from_millis(50);
 
 /// Where themes of the user's own are, and how many colours there are.
 pub struct Looks {
@@ -42,37 +38,41 @@ pub async fn run(
     looks: Looks,
     ends: &mut Ends,
 ) -> io::Result<()> {
-    let mut signals = Signals::new(ends)?;
-    let mut resizes = signal(SignalKind::window_change())?;
+    let signals = Signals::new(ends)?;
+    let resizes = signal(SignalKind::window_change())?;
     // Changes of the size are heard from here on; what it became since the start is seen now.
     let (width, height) = Terminal::size()?;
     terminal.resize(width, height)?;
     model.update(Msg::Resize(width, height));
-    let mut input = EventStream::new();
     let mut fleet = handle.fleet();
     let mut notices = handle.notices();
     let (done_tx, mut done) = mpsc::unbounded_channel();
-    let mut runner = Runner {
+    let runner = Runner {
         handle: handle.clone(),
         looks,
         done: done_tx,
     };
+    let mut desk = Desk {
+        model,
+        terminal,
+        input: Input::new(),
+        signals,
+        resizes,
+        opening: None,
+        runner,
+    };
     let mut frame = FrameClock::default();
     frame.request();
     loop {
-        let tick = model.next_tick();
+        let tick = desk.model.next_tick();
         let msg = tokio::select! {
             biased;
             () = frame.ready() => {
-                let effects = model.sync();
-                terminal.draw(|buf| model.draw(buf))?;
+                desk.draw()?;
                 frame.drawn();
-                for effect in effects {
-                    runner.run(effect, &mut terminal)?;
-                }
                 continue;
             }
-            event = input.next() => match event {
+            event = desk.input.next() => match event {
                 Some(Ok(event)) => match message(event) {
                     Some(msg) => msg,
                     None => continue,
@@ -80,48 +80,156 @@ pub async fn run(
                 // The terminal is gone: there is nobody left to talk to.
                 Some(Err(_)) | None => return Ok(()),
             },
-            signal = signals.next() => match signal {
+            signal = desk.signals.next() => match signal {
                 Stop::End | Stop::Interrupt => return Ok(()),
                 Stop::Suspend if nobody_resumes_us() => continue,
                 Stop::Suspend => {
-                    drop(input);
-                    suspend(&mut terminal)?;
-                    input = EventStream::new();
-                    model.update(resized()?);
+                    desk.suspend()?;
                     Msg::Done(Done::Resumed)
                 }
             },
-            Some(()) = resizes.recv() => resized()?,
+            Some(()) = desk.resizes.recv() => resized()?,
             Ok(()) = fleet.changed() => Msg::Fleet(fleet.borrow_and_update().clone()),
             notice = notices.recv() => match from_notice(notice) {
                 Some(msg) => msg,
                 None => return Ok(()),
             },
             Some(done) = done.recv() => Msg::Done(done),
+            (opening, answer) = opened(&mut desk.opening) => {
+                match desk.visit(opening, answer).await? {
+                    Some(done) => Msg::Done(done),
+                    None => return Ok(()),
+                }
+            }
             () = handle.logs().changed() => Msg::Data,
             () = handle.results().changed() => Msg::Data,
             () = after(tick) => Msg::Tick,
         };
         if let Msg::Resize(width, height) = msg {
-            terminal.resize(width, height)?;
+            desk.terminal.resize(width, height)?;
         }
-        for effect in model.update(msg) {
-            match effect {
-                Effect::Quit => return Ok(()),
-                Effect::Edit { text, suffix } => {
-                    drop(input);
-                    terminal.leave();
-                    let Some(edited) = edit(&text, suffix, &mut signals).await else {
-                        return Ok(());
-                    };
-                    terminal.reenter()?;
-                    input = EventStream::new();
-                    runner.tell(Done::Edited(edited));
-                }
-                effect => runner.run(effect, &mut terminal)?,
-            }
+        let effects = desk.model.update(msg);
+        if desk.perform(effects).await?.is_break() {
+            return Ok(());
         }
         frame.request();
+    }
+}
+
+/// What the loop has in its hands.
+struct Desk<'a> {
+    model: Model,
+    terminal: Terminal,
+    input: Input,
+    signals: Signals<'a>,
+    resizes: Signal,
+    /// The shell that was asked for.
+    opening: Option<Opening>,
+    runner: Runner,
+}
+
+/// A shell on its way; what is typed meanwhile is for it.
+struct Opening {
+    name: String,
+    ahead: Vec<u8>,
+    answer: AbortOnDropHandle<Result<Reply, Failure>>,
+}
+
+impl Desk<'_> {
+    fn draw(&mut self) -> io::Result<()> {
+        let effects = self.model.sync();
+        self.terminal.draw(|buf| self.model.draw(buf))?;
+        for effect in effects {
+            self.runner.run(effect, &mut self.terminal)?;
+        }
+        Ok(())
+    }
+
+    /// Breaks if the program is to end.
+    async fn perform(&mut self, effects: Vec<Effect>) -> io::Result<ControlFlow<()>> {
+        for effect in effects {
+            match effect {
+                Effect::Quit => return Ok(ControlFlow::Break(())),
+                Effect::Edit { text, suffix } => {
+                    self.input.set_aside();
+                    self.terminal.leave();
+                    let Some(edited) = edit(&text, suffix, &mut self.signals).await else {
+                        return Ok(ControlFlow::Break(()));
+                    };
+                    self.take_over()?;
+                    self.runner.tell(Done::Edited(edited));
+                }
+                Effect::OpenShell { instance, name } => self.open_shell(instance, name)?,
+                effect => self.runner.run(effect, &mut self.terminal)?,
+            }
+        }
+        Ok(ControlFlow::Continue(()))
+    }
+
+    /// Asks for a shell. What is typed from now on stays in the terminal until it opens.
+    fn open_shell(&mut self, instance: InstanceId, name: String) -> io::Result<()> {
+        let (handle, size) = (self.runner.handle.clone(), window()?);
+        let command = Command::OpenShell { instance, size };
+        let answer = tokio::spawn(async move { handle.request(command).await });
+        self.opening = Some(Opening {
+            name,
+            ahead: bytes(&self.input.set_aside()),
+            answer: AbortOnDropHandle::new(answer),
+        });
+        Ok(())
+    }
+
+    /// Lends the terminal to a shell that has opened; `None` if we are told to end meanwhile.
+    async fn visit(
+        &mut self,
+        opening: Opening,
+        answer: Result<Reply, Failure>,
+    ) -> io::Result<Option<Done>> {
+        let shell = match answer {
+            Ok(Reply::Shell(shell)) => shell,
+            refused => {
+                self.input.resume();
+                let why = refused.err().map(|failure| failure.to_string());
+                return Ok(Some(Done::Visited(Err(why.unwrap_or_default()))));
+            }
+        };
+        let Opening { name, ahead, .. } = opening;
+        let (terminal, signals) = (&mut self.terminal, &mut self.signals);
+        let left = visit(shell, &name, ahead, terminal, signals, &mut self.resizes).await?;
+        let Left::Over(end) = left else {
+            return Ok(None);
+        };
+        self.take_over()?;
+        Ok(Some(Done::Visited(end)))
+    }
+
+    fn suspend(&mut self) -> io::Result<()> {
+        self.input.set_aside();
+        self.terminal.leave();
+        stop()?;
+        self.take_over()
+    }
+
+    /// Takes the terminal again after it was given away, as large as it is now.
+    fn take_over(&mut self) -> io::Result<()> {
+        self.terminal.reenter()?;
+        self.input.resume();
+        self.model.update(resized()?);
+        Ok(())
+    }
+}
+
+/// The shell that was asked for, or why there is none; pending while none is. Cancel-safe.
+async fn opened(opening: &mut Option<Opening>) -> (Opening, Result<Reply, Failure>) {
+    let answer = match opening {
+        Some(opening) => (&mut opening.answer).await,
+        None => std::future::pending().await,
+    };
+    let lost = |error| Failure::caused_by(crate::model::Stage::Run, "the request was lost", error);
+    let answer = answer.unwrap_or_else(|error| Err(lost(error)));
+    match opening.take() {
+        Some(opening) => (opening, answer),
+        None => unreachable!("it was there a moment ago"),
     }
 }
 
@@ -148,7 +256,7 @@ fn from_notice(notice: Result<Notice, broadcast::error::RecvError>) -> Option<Ms
     }
 }
 
-async fn after(tick: Option<std::time::Duration>) {
+async fn after(tick: Option<Duration>) {
     match tick {
         Some(tick) => tokio::time::sleep(tick).await,
         None => std::future::pending().await,
@@ -168,6 +276,19 @@ impl Runner {
         let _ = self.done.send(done);
     }
 
+    fn inspect(&self, instance: InstanceId) {
+        let (handle, done) = (self.handle.clone(), self.done.clone());
+        tokio::spawn(async move {
+            let told = match handle.request(Command::Inspect(instance.clone())).await {
+                Ok(Reply::Inspected(json)) => Ok(json),
+                Ok(_) => Ok(None),
+                Err(failure) => Err(failure.to_string()),
+            };
+            // The loop may be over.
+            let _ = done.send(Done::Inspected(Inspected { instance, told }));
+        });
+    }
+
     fn run(&mut self, effect: Effect, terminal: &mut Terminal) -> io::Result<()> {
         match effect {
             Effect::Send(command) => {
@@ -179,6 +300,7 @@ impl Runner {
                 Terminal::copy(&text)?;
                 self.tell(Done::Copied { what });
             }
+            Effect::Inspect(instance) => self.inspect(instance),
             Effect::WatchLog(instance) => {
                 self.handle.logs().watch(instance.as_ref());
                 // A refused wish to sample more often is no loss: the next selection asks again.
@@ -201,133 +323,10 @@ impl Runner {
                     nix::sys::signal::Signal::SIGTSTP,
                 )?;
             }
-            Effect::Edit { .. } | Effect::Quit => unreachable!("the loop runs these itself"),
+            Effect::Edit { .. } | Effect::OpenShell { .. } | Effect::Quit => {
+                unreachable!("the loop runs these itself")
+            }
         }
         Ok(())
     }
-}
-
-/// What a signal asks for.
-enum Stop {
-    End,
-    /// Ctrl-C of a terminal that is not in raw mode, or somebody's SIGINT.
-    Interrupt,
-    Suspend,
-}
-
-struct Signals<'a> {
-    /// Heard since before the console opened: a request that came meanwhile counts.
-    ends: &'a mut Ends,
-    suspend: Signal,
-}
-
-impl<'a> Signals<'a> {
-    fn new(ends: &'a mut Ends) -> io::Result<Self> {
-        let suspend = signal(SignalKind::from_raw(
-            nix::sys::signal::Signal::SIGTSTP as i32,
-        ))?;
-        Ok(Self { ends, suspend })
-    }
-
-    async fn next(&mut self) -> Stop {
-        tokio::select! {
-            signal = self.ends.next() => match signal {
-                nix::sys::signal::Signal::SIGINT => Stop::Interrupt,
-                _ => Stop::End,
-            },
-            _ = self.suspend.recv() => Stop::Suspend,
-        }
-    }
-}
-
-/// Gives the terminal back, stops this process until `SIGCONT`, takes the terminal again.
-fn suspend(terminal: &mut Terminal) -> io::Result<()> {
-    terminal.leave();
-    nix::sys::signal::raise(nix::sys::signal::Signal::SIGSTOP)?;
-    terminal.reenter()
-}
-
-/// Whether a stop would be for ever: a session leader (`docker run`, `ssh -t`, the command of a tmux pane)
-/// has no shell above it with an `fg`.
-fn nobody_resumes_us() -> bool {
-    nix::unistd::getsid(None).is_ok_and(|session| session == nix::unistd::getpid())
-}
-
-/// Opens the user's editor on the text and returns what it left; `None` if we are told to end meanwhile.
-async fn edit(
-    text: &str,
-    suffix: &'static str,
-    signals: &mut Signals<'_>,
-) -> Option<Result<String, String>> {
-    let opened = open_editor(text, suffix);
-    let (editor, file, mut child) = match opened {
-        Ok(opened) => opened,
-        Err(problem) => return Some(Err(problem)),
-    };
-    let status = attend(&mut child, signals).await?;
-    Some(match status {
-        Err(error) => Err(format!("{editor}: {error}")),
-        Ok(status) if !status.success() => {
-            Err(format!("{editor}: {status}; the text is unchanged"))
-        }
-        Ok(_) => std::fs::read_to_string(file.path())
-            .map_err(|error| format!("{}: {error}", file.path().display())),
-    })
-}
-
-fn open_editor(text: &str, suffix: &'static str) -> Result<(String, NamedTempFile, Child), String> {
-    let editor = ["VISUAL", "EDITOR"]
-        .iter()
-        .find_map(|name| std::env::var(name).ok().filter(|v| !v.trim().is_empty()));
-    let editor = editor.ok_or("no editor: set EDITOR")?;
-    let file = tempfile::Builder::new()
-        .prefix("envdeck-")
-        .suffix(suffix)
-        .tempfile()
-        .map_err(|e| e.to_string())?;
-    std::fs::write(file.path(), text).map_err(|e| e.to_string())?;
-    // Through the shell, because EDITOR may carry arguments: `code --wait`; and in the shell's place, so
-    // that a signal for it reaches the editor. `env` bears what `exec` does not: `LANG=C vi`.
-    let child = tokio::process::Command::new("sh")
-        .args(["-c", &format!("exec env {editor} \"$1\""), "sh"])
-        .arg(file.path())
-        .kill_on_drop(true)
-        .spawn()
-        .map_err(|error| format!("{editor}: {error}"))?;
-    Ok((editor, file, child))
-}
-
-/// Waits for the editor. It shares our process group, so the signals of its keys reach us, too: its
-/// Ctrl-C is not for us, and with its Ctrl-Z we stop as well, or the shell would not get its turn.
-/// `None` if we are told to end: the editor then was told first, so that it can tidy the terminal.
-async fn attend(child: &mut Child, signals: &mut Signals<'_>) -> Option<io::Result<ExitStatus>> {
-    loop {
-        tokio::select! {
-            biased;
-            signal = signals.next() => match signal {
-                Stop::End => break,
-                Stop::Interrupt => {}
-                Stop::Suspend if nobody_resumes_us() => {}
-                Stop::Suspend => {
-                    if let Err(error) = nix::sys::signal::raise(nix::sys::signal::Signal::SIGSTOP) {
-                        return Some(Err(error.into()));
-                    }
-                }
-            },
-            status = child.wait() => {
-                // A Ctrl-C that ended the editor was for the editor; ours may still be on its way.
-                let _ = tokio::time::timeout(SIGNAL_DELAY, signals.ends.interrupted()).await;
-                return Some(status);
-            }
-        }
-    }
-    if let Some(pid) = child.id().and_then(|pid| i32::try_from(pid).ok()) {
-        // It may have ended in this moment.
-        let _ = nix::sys::signal::kill(
-            nix::unistd::Pid::from_raw(pid),
-            nix::sys::signal::Signal::SIGTERM,
-        );
-    }
-    let _ = tokio::time::timeout(EDITOR_GRACE, child.wait()).await;
-    None
 }

@@ -1,7 +1,7 @@
 //! The terminal: enter, leave, draw. The only file that touches its modes.
 
 use std::io::{self, Write};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicU8, Ordering};
 
 use base64::Engine;
 use crossterm::cursor::{Hide, MoveTo, Show};
@@ -26,9 +26,14 @@ pub struct Terminal {
     mouse: bool,
 }
 
-/// Whether the terminal is in our hands. Left twice, it would put the cursor where it was before the
-/// console, over what has been printed since: a panic is reported between the hook and the drop.
-static TAKEN: AtomicBool = AtomicBool::new(false);
+/// What has to be undone. Left twice, the terminal would put the cursor where it was before the console, over
+/// what has been printed since: a panic is reported between the hook and the drop.
+static HELD: AtomicU8 = AtomicU8::new(FREE);
+const FREE: u8 = 0;
+/// In our hands: raw, on the alternate screen.
+const TAKEN: u8 = 1;
+/// In the hands of a program that edits lines itself: raw.
+const LENT: u8 = 2;
 
 impl Terminal {
     /// Takes the terminal over: raw mode, alternate screen, bracketed paste, and the mouse if wanted.
@@ -46,7 +51,7 @@ impl Terminal {
     /// Takes it over again after [`Terminal::leave`]; the next frame paints every cell.
     pub fn reenter(&mut self) -> io::Result<()> {
         enable_raw_mode()?;
-        TAKEN.store(true, Ordering::Relaxed);
+        HELD.store(TAKEN, Ordering::Relaxed);
         execute!(
             io::stdout(),
             EnterAlternateScreen,
@@ -61,6 +66,21 @@ impl Terminal {
     /// Gives it back, for another program, a suspension or good.
     pub fn leave(&mut self) {
         restore();
+    }
+
+    /// Gives the screen to a program at the other end of a connection: what is typed stays raw.
+    pub fn lend(&mut self) -> io::Result<()> {
+        restore();
+        enable_raw_mode()?;
+        HELD.store(LENT, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Writes bytes as they are: for a program that it is lent to.
+    pub fn write(bytes: &[u8]) -> io::Result<()> {
+        let mut out = io::stdout().lock();
+        out.write_all(bytes)?;
+        out.flush()
     }
 
     pub fn capture_mouse(&mut self, on: bool) -> io::Result<()> {
@@ -114,17 +134,13 @@ impl Terminal {
         queue!(bytes, EndSynchronizedUpdate)?;
         self.cursor = cursor;
         std::mem::swap(&mut self.shown, &mut self.next);
-        let mut out = io::stdout().lock();
-        out.write_all(&bytes)?;
-        out.flush()
+        Self::write(&bytes)
     }
 
     /// Puts text on the terminal's clipboard (OSC 52), which works over ssh and in tmux.
     pub fn copy(text: &str) -> io::Result<()> {
         let encoded = base64::engine::general_purpose::STANDARD.encode(text);
-        let mut out = io::stdout().lock();
-        write!(out, "\x1b]52;c;{encoded}\x07")?;
-        out.flush()
+        Self::write(format!("\x1b]52;c;{encoded}\x07").as_bytes())
     }
 }
 
@@ -138,20 +154,22 @@ impl Drop for Terminal {
     }
 }
 
-/// Undoes everything that [`Terminal::enter`] did, once. Errors are ignored: there is nobody left to tell.
+/// Undoes everything that was done to it, once. Errors are ignored: there is nobody left to tell.
 fn restore() {
-    if !TAKEN.swap(false, Ordering::Relaxed) {
-        return;
+    let held = HELD.swap(FREE, Ordering::Relaxed);
+    if held == TAKEN {
+        let _ = execute!(
+            io::stdout(),
+            EndSynchronizedUpdate,
+            DisableMouseCapture,
+            DisableBracketedPaste,
+            LeaveAlternateScreen,
+            Show
+        );
     }
-    let _ = execute!(
-        io::stdout(),
-        EndSynchronizedUpdate,
-        DisableMouseCapture,
-        DisableBracketedPaste,
-        LeaveAlternateScreen,
-        Show
-    );
-    let _ = disable_raw_mode();
+    if held != FREE {
+        let _ = disable_raw_mode();
+    }
 }
 
 /// A panic is logged; one of the console's own thread also gives the terminal back first, then prints

@@ -16,6 +16,7 @@ use super::modals::palette::Palette;
 use super::model::Model;
 use super::msg::{Done, Msg};
 use super::panes::PaneKind;
+use super::panes::instances::commands;
 use super::theme::BUILT_IN;
 use crate::model::{CallId, Caller, Command, Fleet, InstanceId, Level, Notice};
 
@@ -144,12 +145,21 @@ impl Model {
                 self.tell(Level::Info, format!("theme {}", theme.name));
                 self.theme = theme;
             }
-            Done::Failed(text) | Done::Theme(Err(text)) | Done::Edited(Err(text)) => {
-                self.tell(Level::Error, text);
-            }
+            Done::Visited(Ok(text)) => self.tell(Level::Info, text),
+            Done::Failed(text)
+            | Done::Theme(Err(text))
+            | Done::Edited(Err(text))
+            | Done::Visited(Err(text)) => self.tell(Level::Error, text),
             Done::Edited(Ok(text)) => {
                 let focus = self.focus();
                 return self.with_pane(focus, |pane, cx| pane.on_edited(&text, cx));
+            }
+            Done::Inspected(inspected) => {
+                let now = self.now();
+                let cx = super::model::cx!(self, now);
+                for modal in &mut self.modals {
+                    modal.on_inspected(&inspected, &cx);
+                }
             }
             Done::Resumed => return vec![Intent::Run(Effect::Repaint)],
         }
@@ -291,6 +301,11 @@ impl Model {
             Action::ToggleReadOnly => {
                 self.read_only = !self.read_only;
                 Vec::new()
+            }
+            Action::Inspect | Action::OpenShell | Action::StopStart | Action::CopyCommand => {
+                let now = self.now();
+                let cx = super::model::cx!(self, now);
+                return commands::act(action, cx.instance()?, &cx);
             }
             Action::Redraw => vec![Intent::Run(Effect::Repaint)],
             Action::Suspend => vec![Intent::Run(Effect::Suspend)],
@@ -480,6 +495,10 @@ fn newest_own_call(fleet: &Fleet) -> Option<CallId> {
 fn harmless(command: &Command) -> bool {
     matches!(
         command,
-        Command::Watch(_) | Command::ListTools(_) | Command::Cancel(_) | Command::Extend(..)
+        Command::Watch(_)
+            | Command::ListTools(_)
+            | Command::Inspect(_)
+            | Command::Cancel(_)
+            | Command::Extend(..)
     )
 }

@@ -33,7 +33,8 @@ impl Model {
             effects.extend(self.perform(intents));
         }
         if let Some(area) = self.modal_area() {
-            self.with_modal(|modal, cx| modal.sync(area, cx));
+            let intents = self.with_modal(|modal, cx| modal.sync(area, cx));
+            effects.extend(self.perform(intents.unwrap_or_default()));
         }
         let seen = |kind| slots.iter().any(|slot| slot.active == kind);
         let wanted = if seen(PaneKind::Logs) {

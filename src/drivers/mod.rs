@@ -2,8 +2,10 @@
 
 pub mod docker;
 pub mod embedded;
+mod http_endpoint;
 pub mod process;
 mod shell;
+mod traces;
 
 use std::future::Future;
 use std::path::Path;
@@ -14,8 +16,11 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::watch;
 
-pub use self::shell::{Shell, WindowSize};
+pub use self::http_endpoint::{Contact, HttpEndpoint, Standing};
+pub use self::shell::Shell;
+pub use self::traces::{Life, Trace};
 
+pub use crate::model::WindowSize;
 use crate::model::{
     Backend, Cause, Exit, Failure, InstanceId, Mode, RunId, SessionId, Stage, Traffic,
 };
@@ -45,6 +50,11 @@ pub trait Driver: Send + Sync {
     /// Removes what crashed runs left, never what belongs to a run that lives, `run` among them; returns how
     /// many things that were.
     fn reap(&self, run: &RunId) -> Task<'_, usize>;
+
+    /// Everything that runs of envdeck made in its world and that is there now.
+    fn traces(&self) -> Task<'_, Vec<Trace>> {
+        Box::pin(async { Ok(vec![]) })
+    }
 
     /// Resolves when all that was dropped instead of stopped is removed, too, or with what of it stays.
     fn settle(&self) -> Task<'_, ()> {
@@ -94,6 +104,11 @@ pub trait Running: Send {
 
     /// Marked as changed whenever the facts have; `None` where they stay as they are.
     fn changes(&self) -> Option<watch::Receiver<()>> {
+        None
+    }
+
+    /// Why its silence is no sign of death now, in words: somebody has paused it, or its world is out of reach.
+    fn excuse(&self) -> Option<&'static str> {
         None
     }
 
@@ -151,6 +166,8 @@ pub enum Endpoint {
         read: Box<dyn AsyncRead + Send + Unpin>,
         write: Box<dyn AsyncWrite + Send + Unpin>,
     },
+    /// Streamable HTTP, or what came before it.
+    Http(HttpEndpoint),
 }
 
 /// The driver for a mode, or why there is none.

@@ -1,16 +1,11 @@
 //! A shell inside an instance: a terminal's two streams, its size, its end.
 
+use std::fmt;
+
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::Task;
-use crate::model::Exit;
-
-/// Columns and rows of a terminal.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct WindowSize {
-    pub columns: u16,
-    pub rows: u16,
-}
+use crate::model::{Exit, WindowSize};
 
 /// An open shell. Dropping it ends it.
 pub struct Shell {
@@ -22,4 +17,10 @@ pub struct Shell {
     pub resize: Box<dyn Fn(WindowSize) + Send + Sync>,
     /// Resolves when the shell has ended.
     pub ended: Task<'static, Exit>,
+}
+
+impl fmt::Debug for Shell {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Shell").finish_non_exhaustive()
+    }
 }

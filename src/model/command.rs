@@ -12,6 +12,13 @@ pub struct Ask {
     pub count: usize,
 }
 
+/// Columns and rows of a terminal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WindowSize {
+    pub columns: u16,
+    pub rows: u16,
+}
+
 #[derive(Clone, Debug, PartialEq)]
 pub enum Command {
     OpenSession {
@@ -32,6 +39,13 @@ pub enum Command {
     Extend(CallId, Duration),
     /// Asks the server for its tools again.
     ListTools(InstanceId),
+    /// Opens an interactive shell inside it, on a terminal of this size.
+    OpenShell {
+        instance: InstanceId,
+        size: WindowSize,
+    },
+    /// Asks its world for all that is known of it.
+    Inspect(InstanceId),
     /// Resource use of this instance is on screen (or no longer): sample it often (or rarely).
     Watch(Option<InstanceId>),
 }

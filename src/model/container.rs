@@ -39,7 +39,7 @@ pub struct ContainerOptions {
     pub stop_signal: Option<String>,
     /// Keep stdin open over HTTP, too; over stdio it always is.
     pub keep_stdin_open: bool,
-    pub health: Option<HealthCheck>,
+    pub health: HealthCheck,
     /// `os[/architecture[/variant]]`.
     pub platform: Option<String>,
     pub pull: Pull,
@@ -51,6 +51,25 @@ pub struct ContainerOptions {
     pub resources: Resources,
     pub devices: Devices,
     pub isolation: Isolation,
+}
+
+impl ContainerOptions {
+    /// Everything in it that must not be shown, by a name: that of the variable, `log-opt NAME` or `volume-opt NAME`.
+    pub fn secrets(&self) -> BTreeMap<String, Secret> {
+        let mut secrets = self.environment.clone();
+        let own = |kind: &str, (name, value): (&String, &Secret)| {
+            (format!("{kind} {name}"), value.clone())
+        };
+        let log = self.logging.options.iter();
+        secrets.extend(log.map(|pair| own("log-opt", pair)));
+        for mount in &self.storage.mounts {
+            if let MountSource::Volume(volume) = &mount.source {
+                let options = volume.driver_options.iter();
+                secrets.extend(options.map(|pair| own("volume-opt", pair)));
+            }
+        }
+        secrets
+    }
 }
 
 /// When the image is pulled.
@@ -73,17 +92,12 @@ pub enum Pull {
     Never,
 }
 
-/// How the engine finds out whether a container is well, beside our own probes.
-#[derive(Clone, Debug, PartialEq)]
-pub enum HealthCheck {
-    /// Not at all, whatever the image says.
-    Disabled,
-    Probe(HealthProbe),
-}
-
-/// What is `None` is left to the image.
+/// How the engine finds out whether a container is well, beside our own probes. What is `None` is left to the
+/// image.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct HealthProbe {
+pub struct HealthCheck {
+    /// Not at all, whatever the image says.
+    pub disabled: bool,
     pub test: Option<HealthTest>,
     pub interval: Option<Duration>,
     pub timeout: Option<Duration>,

@@ -10,7 +10,7 @@ pub enum Phase {
     Starting,
     /// Answers tool calls.
     Ready,
-    /// Died; waits for the next attempt of its restart policy.
+    /// Died, or was not brought back; waits for the next attempt of its restart policy.
     Waiting,
     /// Being taken down on request.
     Stopping,
@@ -27,7 +27,7 @@ impl Phase {
         matches!(
             (self, next),
             (Pending, Starting | Stopping | Stopped | Failed)
-                | (Starting, Ready | Stopping | Failed)
+                | (Starting, Ready | Waiting | Stopping | Failed)
                 | (Ready, Waiting | Stopping | Failed)
                 | (Waiting, Pending | Stopping | Stopped | Failed)
                 | (Stopping, Pending | Stopped | Failed)

@@ -83,7 +83,7 @@ pub struct StartupCheck {
     pub arguments: Value,
 }
 
-/// What happens when an instance dies after it was ready. A start that fails is never repeated by itself.
+/// What happens when an instance dies after it was ready. A start that was asked for is never repeated by itself.
 #[derive(Clone, Debug, PartialEq)]
 pub enum RestartPolicy {
     Never,

@@ -6,27 +6,35 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::task::JoinSet;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 use super::calls::{self, Accepted};
 use super::core::{Asker, Seat};
 use super::handle::Reply;
 use super::start::list_tools;
+use crate::drivers::Task;
 use crate::mcp::ToolClient;
-use crate::model::{Call, CallId, CallState, Failure, Outcome, Progress, ToolCall, ToolSpec};
+use crate::model::{
+    Call, CallId, CallState, Cause, Failure, Outcome, Progress, Stage, ToolCall, ToolSpec,
+};
 
 /// How far back the death card looks at the memory.
 const MEMORY_SPAN: Duration = Duration::from_secs(60);
+
+/// For a driver's answer about what runs.
+const ASK: Duration = Duration::from_secs(10);
 
 /// What a task of the instance brought.
 pub(super) enum Landed {
     Call,
     Tools(Result<Arc<[Arc<ToolSpec>]>, Failure>, Option<Asker>),
+    Answered,
 }
 
 enum Finished {
     Call(Arc<Call>, Asker),
     Tools(Result<Arc<[Arc<ToolSpec>]>, Failure>, Option<Asker>),
+    Answered,
 }
 
 struct Waiting {
@@ -132,6 +140,26 @@ impl Flight {
         });
     }
 
+    /// Asks the driver for something about what runs, without waiting.
+    pub fn ask<T: 'static>(
+        &mut self,
+        what: &'static str,
+        work: Task<'static, T>,
+        reply: fn(T) -> Reply,
+        asker: Asker,
+    ) {
+        let mut gone = self.gone.subscribe();
+        self.tasks.spawn(async move {
+            let answer = tokio::select! {
+                biased;
+                answer = timeout(ASK, work) => answer.unwrap_or_else(|_| Err(too_slow(what))),
+                reason = calls::reason(&mut gone) => Err(reason),
+            };
+            asker.answer(answer.map(reply));
+            Finished::Answered
+        });
+    }
+
     pub fn is_busy(&self) -> bool {
         !self.waiting.is_empty()
     }
@@ -141,7 +169,7 @@ impl Flight {
         loop {
             match self.tasks.join_next().await {
                 Some(Ok(finished)) => return self.land(finished),
-                // Calls catch their panics themselves; what remains is a listing of tools.
+                // Calls catch their panics themselves; what remains is a listing of tools or a driver's answer.
                 Some(Err(error)) => {
                     tracing::error!("a task of an instance was lost: {error}");
                     self.relisting = Relisting::No;
@@ -154,6 +182,7 @@ impl Flight {
     fn land(&mut self, finished: Finished) -> Landed {
         match finished {
             Finished::Tools(tools, asker) => Landed::Tools(tools, asker),
+            Finished::Answered => Landed::Answered,
             Finished::Call(call, asker) => {
                 self.waiting.remove(&call.id);
                 if let CallState::Ended { outcome, .. } = &call.state {
@@ -184,7 +213,7 @@ impl Flight {
                     self.land(Finished::Call(call, asker));
                 }
                 Ok(Finished::Tools(Err(failure), Some(asker))) => asker.answer(Err(failure)),
-                Ok(Finished::Tools(..)) | Err(_) => {}
+                Ok(Finished::Tools(..) | Finished::Answered) | Err(_) => {}
             }
         }
         self.waiting.clear();
@@ -223,4 +252,12 @@ impl Flight {
     pub fn memory(&self) -> Vec<u64> {
         self.memory.iter().map(|(_, bytes)| *bytes).collect()
     }
+}
+
+fn too_slow(what: &'static str) -> Failure {
+    let cause = Cause::Deadline {
+        what: what.into(),
+        after: ASK,
+    };
+    Failure::new(Stage::Run, cause)
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
+use crate::drivers::Shell;
 use crate::model::{CallId, Command, Event, Failure, Fleet, Notice, Outcome, SessionId};
 use crate::stores::history::History;
 use crate::stores::logs::LogStore;
@@ -15,7 +16,7 @@ use crate::stores::results::ResultStore;
 pub struct Busy;
 
 /// The answer to a command, for those who wait for it.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub enum Reply {
     /// Accepted; what comes of it shows in the fleet.
     Accepted,
@@ -24,6 +25,10 @@ pub enum Reply {
     /// Everything of the session is gone; failures of single instances.
     Closed(Vec<Failure>),
     Called(CallId, Outcome),
+    /// Dropping it ends it.
+    Shell(Shell),
+    /// JSON text; `None` where nothing is known beyond the facts.
+    Inspected(Option<String>),
 }
 
 pub(super) struct Envelope {

@@ -103,6 +103,8 @@ impl Life {
                 (self.to(Phase::Failed), steps)
             }
             (Phase::Stopped | Phase::Failed, Input::Panicked) => (self, vec![]),
+            // A restart of ours goes on until its budget is used up; what was asked for is not repeated.
+            (Phase::Starting, Input::StartFailed) if self.used > 0 => self.retried(policy),
             (Phase::Starting, Input::StartFailed) | (_, Input::Panicked) => {
                 (self.to(Phase::Failed), vec![])
             }
@@ -111,20 +113,25 @@ impl Life {
     }
 
     fn died(self, ready_for: Duration, policy: &RestartPolicy) -> (Self, Vec<Step>) {
-        let RestartPolicy::OnFailure {
-            attempts, stable, ..
-        } = *policy
-        else {
+        let used = match *policy {
+            RestartPolicy::OnFailure { stable, .. } if ready_for >= stable => 0,
+            _ => self.used,
+        };
+        Self { used, ..self }.retried(policy)
+    }
+
+    /// The next automatic start, if there is one left.
+    fn retried(self, policy: &RestartPolicy) -> (Self, Vec<Step>) {
+        let RestartPolicy::OnFailure { attempts, .. } = *policy else {
             return (self.to(Phase::Failed), vec![]);
         };
-        let used = if ready_for >= stable { 0 } else { self.used };
-        if used >= attempts {
+        if self.used >= attempts {
             return (
                 self.to(Phase::Failed),
                 vec![Step::GiveUp { after: attempts }],
             );
         }
-        let attempt = used + 1;
+        let attempt = self.used + 1;
         let life = Self {
             phase: Phase::Waiting,
             used: attempt,
@@ -224,7 +231,13 @@ mod tests {
         let table = [
             (at(Pending), Input::Slot, Starting, vec![]),
             (at(Starting), Input::Started, Ready, vec![]),
-            (at(Starting), Input::StartFailed, Failed, vec![]),
+            (Life::new().to(Starting), Input::StartFailed, Failed, vec![]),
+            (
+                at(Starting),
+                Input::StartFailed,
+                Waiting,
+                vec![Step::Retry { attempt: 2, of: 3 }],
+            ),
             (
                 at(Ready),
                 died(SHORT),
@@ -304,6 +317,19 @@ mod tests {
         assert_eq!((again.phase, again.used), (Pending, 0));
         let (waiting, _) = life.next(Input::Died { ready_for: STABLE }, &policy);
         assert_eq!((waiting.phase, waiting.used), (Waiting, 1));
+    }
+
+    #[test]
+    fn a_restart_that_fails_uses_up_one_attempt() {
+        let last = Life {
+            used: 3,
+            ..at(Starting)
+        };
+        let (failed, steps) = last.next(Input::StartFailed, &policy(3));
+        assert_eq!(
+            (failed.phase, steps),
+            (Failed, vec![Step::GiveUp { after: 3 }])
+        );
     }
 
     #[test]

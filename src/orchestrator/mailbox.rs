@@ -1,27 +1,26 @@
-//! What reaches the task of an instance: wishes about its life, calls, and the end of its session.
+//! What reaches the task of an instance: wishes about its life, errands, and the end of its session.
 
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::core::Asker;
+use super::errand::Errand;
 use super::handle::Reply;
 use super::lifecycle::{Goal, Input, Life, Step, Wish};
-use crate::model::{Failure, Phase, RestartPolicy, Stage, ToolCall};
+use crate::model::{Failure, Phase, RestartPolicy, Stage};
 
 /// Letters that may wait; then the sender is told that the instance is busy.
 pub(super) const CAPACITY: usize = 256;
 
 pub(super) enum Mail {
     Wish(Wish, Asker),
-    Call(ToolCall, Asker),
-    ListTools(Asker),
+    Errand(Errand, Asker),
 }
 
 /// Mail that needs the instance to act.
 pub(super) enum Letter {
     Wish(Wish),
-    Call(ToolCall, Asker),
-    ListTools(Asker),
+    Errand(Errand, Asker),
 }
 
 pub(super) struct Mailbox {
@@ -49,20 +48,19 @@ impl Mailbox {
                         return Letter::Wish(wish);
                     }
                 }
-                Some(Mail::Call(call, asker)) => return Letter::Call(call, asker),
-                Some(Mail::ListTools(asker)) => return Letter::ListTools(asker),
+                Some(Mail::Errand(errand, asker)) => return Letter::Errand(errand, asker),
                 // The registry keeps a sender for as long as the instance is there.
                 None => std::future::pending().await,
             }
         }
     }
 
-    /// The next wish, while nothing else can be done: calls are refused with `why`. Cancel-safe.
+    /// The next wish, while nothing else can be done: errands are refused with `why`. Cancel-safe.
     pub async fn wish(&mut self, life: Life, why: impl Fn() -> Failure) -> Wish {
         loop {
             match self.next(life).await {
                 Letter::Wish(wish) => return wish,
-                Letter::Call(_, asker) | Letter::ListTools(asker) => asker.answer(Err(why())),
+                Letter::Errand(_, asker) => asker.answer(Err(why())),
             }
         }
     }
@@ -71,7 +69,7 @@ impl Mailbox {
     pub fn close(&mut self, label: &str) {
         self.mail.close();
         while let Ok(mail) = self.mail.try_recv() {
-            let (Mail::Wish(_, asker) | Mail::Call(_, asker) | Mail::ListTools(asker)) = mail;
+            let (Mail::Wish(_, asker) | Mail::Errand(_, asker)) = mail;
             let gone = Failure::other(Stage::Run, format!("instance {label} was removed"));
             asker.answer(Err(gone));
         }

@@ -6,6 +6,7 @@ mod core;
 mod deadline;
 mod death;
 mod desk;
+mod errand;
 mod events_log;
 mod flight;
 mod handle;
@@ -35,6 +36,7 @@ use tokio_util::task::TaskTracker;
 
 pub use self::handle::{Busy, Handle, Reply};
 pub use self::shutdown::Progress;
+pub use crate::drivers::Shell;
 
 use self::core::{Core, Tokens};
 use self::hub::Hub;

@@ -6,6 +6,7 @@ use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
 
 use super::core::{Asker, Core, new_session_id};
+use super::errand::Errand;
 use super::handle::{Envelope, Reply};
 use super::lifecycle::Wish;
 use super::mailbox::Mail;
@@ -46,22 +47,34 @@ fn route(core: &Arc<Core>, command: Command, asker: Asker) {
             Ok(()) => session::close(core, &id, asker),
             Err(failure) => asker.answer(Err(failure)),
         },
-        Command::Start(id) => deliver(core, &id, asker, |asker| Mail::Wish(Wish::Start, asker)),
-        Command::Stop(id) => deliver(core, &id, asker, |asker| Mail::Wish(Wish::Stop, asker)),
-        Command::Restart(id) => deliver(core, &id, asker, |asker| Mail::Wish(Wish::Restart, asker)),
+        Command::Start(id) => wish(core, &id, Wish::Start, asker),
+        Command::Stop(id) => wish(core, &id, Wish::Stop, asker),
+        Command::Restart(id) => wish(core, &id, Wish::Restart, asker),
         Command::Remove(id) => match shared::refuse_to_remove(core, &id) {
-            Ok(()) => deliver(core, &id, asker, |asker| Mail::Wish(Wish::Remove, asker)),
+            Ok(()) => wish(core, &id, Wish::Remove, asker),
             Err(failure) => asker.answer(Err(failure)),
         },
         Command::Call(call) => {
             let id = call.instance.clone();
-            deliver(core, &id, asker, |asker| Mail::Call(call, asker));
+            send(core, &id, Errand::Call(call), asker);
         }
-        Command::ListTools(id) => deliver(core, &id, asker, Mail::ListTools),
+        Command::ListTools(id) => send(core, &id, Errand::ListTools, asker),
+        Command::OpenShell { instance, size } => {
+            send(core, &instance, Errand::OpenShell(size), asker);
+        }
+        Command::Inspect(id) => send(core, &id, Errand::Inspect, asker),
         Command::Cancel(call) => asker.answer(core.calls.cancel(call).map(accepted)),
         Command::Extend(call, more) => asker.answer(core.calls.extend(call, more).map(accepted)),
         Command::Watch(_) => {}
     }
+}
+
+fn wish(core: &Core, id: &InstanceId, wish: Wish, asker: Asker) {
+    deliver(core, id, asker, |asker| Mail::Wish(wish, asker));
+}
+
+fn send(core: &Core, id: &InstanceId, errand: Errand, asker: Asker) {
+    deliver(core, id, asker, |asker| Mail::Errand(errand, asker));
 }
 
 fn deliver(core: &Core, id: &InstanceId, asker: Asker, mail: impl FnOnce(Asker) -> Mail) {
@@ -74,7 +87,7 @@ fn deliver(core: &Core, id: &InstanceId, asker: Asker, mail: impl FnOnce(Asker) 
         Err(TrySendError::Full(mail)) => (mail, "has too much to do, try again"),
         Err(TrySendError::Closed(mail)) => (mail, "was removed"),
     };
-    let (Mail::Wish(_, asker) | Mail::Call(_, asker) | Mail::ListTools(asker)) = mail;
+    let (Mail::Wish(_, asker) | Mail::Errand(_, asker)) = mail;
     asker.answer(Err(Failure::other(
         Stage::Run,
         format!("instance {} {why}", id.short()),

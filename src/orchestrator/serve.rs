@@ -64,17 +64,14 @@ impl Instance {
                     self.running = Some(running);
                     return Input::Asked(wish);
                 }
-                Turn::Letter(Letter::Call(call, asker)) => {
-                    self.flight.launch(&self.seat, &client, call, asker);
-                }
-                Turn::Letter(Letter::ListTools(asker)) => {
-                    let timeout = self.seat.backend.call_timeout;
-                    self.flight.list_tools(&client, timeout, Some(asker));
+                Turn::Letter(Letter::Errand(errand, asker)) => {
+                    self.run_errand(errand, asker, &client, running.as_ref());
                 }
                 Turn::Landed(landed) => self.take_landed(&client, landed).await,
                 Turn::Pulse(Pulse::SampleDue) => self.sample(running.as_mut()).await,
                 Turn::Pulse(Pulse::Probed(probe)) => {
-                    if let Some(death) = self.take_probe(&mut health, probe).await {
+                    let is_excused = running.excuse().is_some();
+                    if let Some(death) = self.take_probe(&mut health, probe, is_excused).await {
                         break death;
                     }
                 }
@@ -177,8 +174,13 @@ impl Instance {
     }
 
     /// Returns why it counts as dead, if it now does.
-    async fn take_probe(&mut self, health: &mut Health, probe: Probe) -> Option<Failure> {
-        let dead = health.judge(&probe, self.flight.is_busy());
+    async fn take_probe(
+        &mut self,
+        health: &mut Health,
+        probe: Probe,
+        is_excused: bool,
+    ) -> Option<Failure> {
+        let dead = health.judge(&probe, is_excused || self.flight.is_busy());
         let policy = &self.seat.backend.health;
         let death = dead.then(|| {
             let cause = Cause::Deadline {
@@ -217,6 +219,7 @@ async fn explained(running: &mut dyn Running, why: Failure) -> Failure {
         Ok(exit) => exited(Stage::Run, exit),
         Err(_) => Failure {
             stage: Stage::Run,
+            hint: running.excuse().map(Into::into).or(why.hint),
             ..why
         },
     }

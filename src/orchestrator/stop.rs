@@ -12,8 +12,8 @@ use crate::model::{Cause, Failure, Stage};
 
 /// How long a connection may take to close; many servers end by themselves when it does.
 const CLOSE: Duration = Duration::from_millis(500);
-/// What a driver gets beyond the grace, to kill and to tidy up.
-pub(super) const MARGIN: Duration = Duration::from_secs(2);
+/// What a driver gets beyond the grace, to kill and to tidy up: engines remove dozens of containers one by one.
+pub(super) const MARGIN: Duration = Duration::from_secs(10);
 
 /// Returns when nothing of the instance is left, or with what may be.
 pub(super) async fn take_down(
@@ -25,9 +25,6 @@ pub(super) async fn take_down(
         return Ok(());
     };
     let insist = seat.core.tokens.insist.clone();
-    if insist.is_cancelled() {
-        return killed(running).await;
-    }
     let grace = seat.backend.stop_grace;
     let limit = Instant::now() + grace + MARGIN;
     seat.step("stop", Some(limit)).await;
@@ -37,16 +34,22 @@ pub(super) async fn take_down(
         }
         running.stop(grace).await
     };
-    tokio::select! {
+    let result = tokio::select! {
         biased;
-        result = timeout_at(limit, polite) => result.unwrap_or_else(|_| Err(still_there(grace + MARGIN))),
-        () = insist.cancelled() => Err(Failure::other(Stage::Stop, "killed at once on demand")
-            .hint("its end was not awaited: look for what it may have left")),
+        // Drops what runs, which kills it.
+        () = insist.cancelled() => None,
+        result = timeout_at(limit, polite) => Some(result),
+    };
+    match result {
+        Some(result) => result.unwrap_or_else(|_| Err(still_there(grace + MARGIN))),
+        None => settled(&seat).await,
     }
 }
 
-async fn killed(running: Box<dyn Running>) -> Result<(), Failure> {
-    timeout(MARGIN, running.stop(Duration::ZERO))
+/// Waits until what was dropped is gone.
+async fn settled(seat: &Seat) -> Result<(), Failure> {
+    let driver = seat.core.drivers.driver(&seat.backend.mode)?;
+    timeout(MARGIN, driver.settle())
         .await
         .unwrap_or_else(|_| Err(still_there(MARGIN)))
 }

@@ -52,7 +52,8 @@ pub enum Severity {
 
 #[derive(Clone, Debug)]
 pub struct LogLine {
-    /// Counts every line of the instance from 0, kept or not.
+    /// Counts every line of the instance from 0, kept or not; and all kept ones anew after
+    /// [`LogWriter::merge`].
     pub seq: u64,
     /// When its last byte came, by the clock of whoever read it first: ours or an engine's.
     pub at: Timestamp,
@@ -250,16 +251,23 @@ impl LogWriter {
     /// Raw output that was written at this time by another clock; the lines that it completes bear that time.
     pub fn chunk_at(&self, source: Source, bytes: &[u8], at: Timestamp) {
         let mut partial = self.partial.lock();
-        let place = partial
-            .iter()
-            .position(|(known, _)| *known == source)
-            .unwrap_or_else(|| {
-                partial.push((source, LineSplitter::default()));
-                partial.len() - 1
-            });
-        let lines = partial[place].1.push(bytes);
+        let lines = splitter(&mut partial, source).push(bytes);
         // Still locked: lines of one source stay in order.
         self.push(source, lines, at);
+    }
+
+    /// Raw output of some time ago, chunk by chunk in the order of time: its lines take their places among those
+    /// that are there. Who looks at the log finds it changed, so this is for one that has not been looked at.
+    pub fn merge<'a>(&self, chunks: impl IntoIterator<Item = (Source, &'a [u8], Timestamp)>) {
+        let mut partial = self.partial.lock();
+        let mut lines = Vec::new();
+        for (source, bytes, at) in chunks {
+            let whole = splitter(&mut partial, source).push(bytes);
+            lines.extend(whole.into_iter().map(|line| log_line(source, line, at)));
+        }
+        let batch = Ring::batch(lines.into_iter());
+        let evicted = self.ring.ring.lock().merge(batch);
+        self.grown(evicted);
     }
 
     /// Whole lines of text; line breaks split it.
@@ -298,13 +306,13 @@ impl LogWriter {
         if lines.is_empty() {
             return;
         }
-        let batch = Ring::batch(lines.into_iter().map(|line| LogLine {
-            seq: 0,
-            at,
-            source,
-            line: Arc::new(line),
-        }));
+        let lines = lines.into_iter().map(|line| log_line(source, line, at));
+        let batch = Ring::batch(lines);
         let evicted = self.ring.ring.lock().push(batch);
+        self.grown(evicted);
+    }
+
+    fn grown(&self, evicted: Vec<LogLine>) {
         // Only here, outside the lock.
         drop(evicted);
         if *self.ring.is_watched.borrow() {
@@ -313,149 +321,24 @@ impl LogWriter {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use futures::FutureExt;
-
-    use super::*;
-
-    fn store() -> (LogStore, InstanceId, LogWriter) {
-        let store = LogStore::default();
-        let id = InstanceId::new("one");
-        let writer = store.writer(&id);
-        (store, id, writer)
-    }
-
-    fn texts(window: &Window) -> Vec<&str> {
-        window.lines.iter().map(|line| &*line.line.text).collect()
-    }
-
-    #[test]
-    fn clones_share_the_unfinished_line_of_a_source() {
-        let (store, id, writer) = store();
-        writer.chunk(Source::Stderr, b"half ");
-        writer.chunk(Source::Stdout, b"other ");
-        writer.clone().chunk(Source::Stderr, b"line\n");
-        writer.end(Source::Stdout);
-        writer.end(Source::Stdout);
-        assert_eq!(texts(&store.tail(&id, 9)), ["half line", "other "]);
-    }
-
-    #[test]
-    fn a_text_becomes_its_lines() {
-        let (store, id, writer) = store();
-        writer.line(Source::Envdeck, "one\ntwo\n");
-        writer.line(Source::Envdeck, "");
-        assert_eq!(texts(&store.tail(&id, 9)), ["one", "two", ""]);
-    }
-
-    #[test]
-    fn windows_clamp_to_what_is_kept() {
-        let (store, id, writer) = store();
-        for n in 0..2000 {
-            writer.line(Source::Stderr, &format!("{n}"));
-        }
-        let window = store.window(&id, 0, 2);
-        assert!(window.first > 0 && window.dropped == window.first && window.end == 2000);
-        assert_eq!(window.lines[0].seq, window.first);
-        assert_eq!(texts(&store.window(&id, 1999, 5)), ["1999"]);
-        assert!(store.window(&id, 2000, 5).lines.is_empty());
-        assert_eq!(store.window(&InstanceId::new("none"), 0, 5).end, 0);
-    }
-
-    #[test]
-    fn find_goes_both_ways() {
-        let (store, id, writer) = store();
-        store.watch(Some(&id));
-        for n in 0..5000 {
-            writer.line(Source::Stderr, if n % 2000 == 7 { "needle" } else { "hay" });
-        }
-        let find =
-            |from, forward| store.find(&id, from, forward, &|line| &*line.line.text == "needle");
-        assert_eq!(find(0, true), Some(7));
-        assert_eq!(find(7, true), Some(7));
-        assert_eq!(find(8, true), Some(2007));
-        assert_eq!(find(4008, true), None);
-        assert_eq!(find(7, false), None);
-        assert_eq!(find(2007, false), Some(7));
-        assert_eq!(find(u64::MAX, false), Some(4007));
-        assert_eq!(find(u64::MAX, true), None);
-    }
-
-    #[test]
-    fn a_flood_of_notifications_leaves_the_evidence() {
-        let (store, id, writer) = store();
-        writer.line(Source::Stderr, &format!("Traceback {}", "x".repeat(1000)));
-        writer.line(Source::Stdout, "last words");
-        for _ in 0..5000 {
-            writer.line(Source::Server(Severity::Info), "chatter");
-        }
-        assert!(store.window(&id, 0, 1).first > 2);
-        let evidence = writer.last_output(20);
-        assert_eq!(evidence.len(), 2);
-        assert_eq!(evidence[0].chars().count(), EVIDENCE_CHARS);
-        assert!(evidence[0].ends_with('…'));
-        assert_eq!(*writer.last_output(1), ["last words".into()]);
-    }
-
-    #[test]
-    fn only_the_watched_ring_wakes() {
-        let (store, id, writer) = store();
-        let other = store.writer(&InstanceId::new("other"));
-        store.watch(Some(&id));
-        other.line(Source::Stderr, "unseen");
-        assert!(store.changed().now_or_never().is_none());
-        writer.line(Source::Stderr, "a");
-        writer.line(Source::Stderr, "b");
-        assert!(store.changed().now_or_never().is_some());
-        assert!(
-            store.changed().now_or_never().is_none(),
-            "two lines, one wake"
-        );
-        store.watch(None);
-        writer.line(Source::Stderr, "c");
-        assert!(store.changed().now_or_never().is_none());
-    }
-
-    #[test]
-    fn an_instance_may_be_watched_before_it_writes() {
-        let store = LogStore::default();
-        let id = InstanceId::new("later");
-        store.watch(Some(&id));
-        let writer = store.writer(&id);
-        for _ in 0..1000 {
-            writer.line(Source::Stderr, &"x".repeat(100));
-        }
-        assert_eq!(store.tail(&id, 0).dropped, 0);
-        assert!(store.changed().now_or_never().is_some());
-    }
-
-    #[test]
-    fn a_writer_hears_whether_it_is_watched() {
-        let (store, id, writer) = store();
-        let mut watched = writer.watched();
-        store.watch(Some(&id));
-        assert!(*watched.borrow_and_update());
-        store.watch(Some(&InstanceId::new("other")));
-        assert!(watched.has_changed().expect("the ring lives") && !*watched.borrow());
-    }
-
-    #[test]
-    fn another_clock_may_tell_the_time() {
-        let (store, id, writer) = store();
-        let at = |second| Timestamp::from_second(second).expect("a time");
-        writer.chunk_at(Source::Stdout, b"one\ntw", at(10));
-        writer.chunk_at(Source::Stdout, b"o\n", at(11));
-        let lines = store.tail(&id, 9).lines;
-        let times: Vec<_> = lines.iter().map(|line| line.at).collect();
-        assert_eq!(times, [at(10), at(11)]);
-    }
-
-    #[test]
-    fn a_forgotten_instance_reads_as_empty() {
-        let (store, id, writer) = store();
-        store.forget(&id);
-        writer.line(Source::Stderr, "nobody hears");
-        assert_eq!(store.tail(&id, 5).end, 0);
+/// Its number is given by the ring.
+fn log_line(source: Source, line: CleanLine, at: Timestamp) -> LogLine {
+    LogLine {
+        seq: 0,
+        at,
+        source,
+        line: Arc::new(line),
     }
 }
+
+fn splitter(partial: &mut Vec<(Source, LineSplitter)>, source: Source) -> &mut LineSplitter {
+    let place = partial.iter().position(|(known, _)| *known == source);
+    let place = place.unwrap_or_else(|| {
+        partial.push((source, LineSplitter::default()));
+        partial.len() - 1
+    });
+    &mut partial[place].1
+}
+
+#[cfg(test)]
+mod tests;

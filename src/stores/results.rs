@@ -108,6 +108,11 @@ impl ResultStore {
         }
     }
 
+    /// Any JSON text, to be looked at like a result; it is not kept.
+    pub fn document(&self, text: Bytes) -> Document {
+        self.shared.document(text)
+    }
+
     /// Resolves when something that was loading or being indexed is ready; for one waiter. Cancel-safe.
     pub async fn changed(&self) {
         self.shared.background.done().await;

@@ -36,6 +36,7 @@ pub(super) struct Ring {
     bytes: usize,
     limit: usize,
     end: u64,
+    dropped: u64,
     evidence: VecDeque<Box<str>>,
 }
 
@@ -46,6 +47,7 @@ impl Default for Ring {
             bytes: 0,
             limit: RING_BYTES,
             end: 0,
+            dropped: 0,
             evidence: VecDeque::new(),
         }
     }
@@ -82,10 +84,37 @@ impl Ring {
                 ..line
             }
         }));
-        self.evidence.extend(batch.evidence);
+        self.remember(batch.evidence);
+        self.evict()
+    }
+
+    /// Adds lines in their places by time; both must be in order. If that is not at the end, every line gets a new
+    /// number. Returns those that had to go.
+    #[must_use]
+    pub fn merge(&mut self, batch: Batch) -> Vec<LogLine> {
+        let Some(oldest) = batch.lines.first().map(|line| line.at) else {
+            return Vec::new();
+        };
+        let before = self.lines.iter().rposition(|line| line.at <= oldest);
+        let before = before.map_or(0, |last| last + 1);
+        if before == self.lines.len() {
+            return self.push(batch);
+        }
+        let newer = self.lines.split_off(before);
+        self.lines.extend(by_time(batch.lines, newer));
+        self.bytes += batch.bytes;
+        self.remember(batch.evidence);
+        for line in &mut self.lines {
+            line.seq = self.end;
+            self.end += 1;
+        }
+        self.evict()
+    }
+
+    fn remember(&mut self, evidence: Vec<Box<str>>) {
+        self.evidence.extend(evidence);
         let surplus = self.evidence.len().saturating_sub(EVIDENCE_LINES);
         self.evidence.drain(..surplus);
-        self.evict()
     }
 
     /// Changes the memory limit. Returns the lines that had to go.
@@ -111,6 +140,7 @@ impl Ring {
         let count = count.count();
         let evicted: Vec<LogLine> = self.lines.drain(..count).collect();
         self.bytes -= evicted.iter().map(cost).sum::<usize>();
+        self.dropped += evicted.len() as u64;
         evicted
     }
 
@@ -125,12 +155,11 @@ impl Ring {
             .min(self.lines.len());
         let end = start.saturating_add(count).min(self.lines.len());
         let lines = self.lines.range(start..end).cloned().collect();
-        // Every line has a number, and the oldest go first: as many are gone as come before `first`.
         Window {
             lines,
             first,
             end: self.end,
-            dropped: first,
+            dropped: self.dropped,
         }
     }
 
@@ -145,6 +174,18 @@ impl Ring {
             .cloned()
             .collect()
     }
+}
+
+/// Two runs of lines as one; of the same time, the first one's first.
+fn by_time(one: Vec<LogLine>, other: VecDeque<LogLine>) -> impl Iterator<Item = LogLine> {
+    let (mut one, mut other) = (one.into_iter().peekable(), other.into_iter().peekable());
+    std::iter::from_fn(move || {
+        let is_one = match (one.peek(), other.peek()) {
+            (Some(one), Some(other)) => one.at <= other.at,
+            (one, _) => one.is_some(),
+        };
+        if is_one { one.next() } else { other.next() }
+    })
 }
 
 fn excerpt(text: &str) -> Box<str> {

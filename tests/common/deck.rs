@@ -56,12 +56,11 @@ impl Deck {
         for (backend, script) in scripts {
             world.script(backend, script.clone());
         }
-        Self::driven(
-            backends,
-            Arc::new(FakeDrivers(world.clone())),
+        let drivers = Arc::new(FakeDrivers(world.clone()));
+        Self {
             world,
-            limits,
-        )
+            ..Self::on(drivers, RunId::new("test"), backends, limits)
+        }
     }
 
     /// With the drivers of the real program, in a runtime of several threads.
@@ -71,13 +70,14 @@ impl Deck {
 
     pub fn real_limited(backends: Vec<Backend>, limits: Limits) -> Self {
         let drivers = Arc::new(Installed::new(&std::env::temp_dir()));
-        Self::driven(backends, drivers, Arc::default(), limits)
+        Self::on(drivers, RunId::new("test"), backends, limits)
     }
 
-    fn driven(
-        backends: Vec<Backend>,
+    /// With drivers of the test's own.
+    pub fn on(
         drivers: Arc<dyn Drivers>,
-        world: Arc<World>,
+        run: RunId,
+        backends: Vec<Backend>,
         limits: Limits,
     ) -> Self {
         let config = Config {
@@ -90,7 +90,7 @@ impl Deck {
         let orchestrator = start(Setup {
             config: Arc::new(config),
             drivers,
-            run: RunId::new("test"),
+            run,
             results: ResultStore::new(directory.path()),
             history: Some(History::open(directory.path().join("history.jsonl")).unwrap()),
         });
@@ -98,7 +98,7 @@ impl Deck {
         Self {
             orchestrator,
             handle,
-            world,
+            world: Arc::default(),
             _results: directory,
         }
     }

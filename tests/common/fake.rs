@@ -5,10 +5,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use envdeck::drivers::{Driver, Drivers, Endpoint, Facts, Order, Running, Task, Usage};
-use envdeck::model::{Cause, Exit, Failure, InstanceId, Mode, RunId, Stage};
-use envdeck::stores::logs::Source;
-use tokio::io::{DuplexStream, duplex, split};
+use envdeck::drivers::{Driver, Drivers, Endpoint, Facts, Order, Running, Shell, Task, Usage};
+use envdeck::model::{Cause, Exit, Failure, InstanceId, Mode, RunId, Stage, WindowSize};
+use envdeck::stores::logs::{LogWriter, Source};
+use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex, split};
 use tokio::sync::watch;
 use tokio::time::sleep;
 
@@ -22,8 +22,17 @@ pub struct Script {
     pub start: Start,
     /// Written to stderr when it starts.
     pub stderr: Vec<&'static str>,
+    /// Written to stderr when its log is asked to be up to date.
+    pub last_words: Option<&'static str>,
+    /// Why its silence is no death.
+    pub excuse: Option<&'static str>,
     /// Never returns from `stop`.
     pub stubborn: bool,
+    /// Its driver never sees the end of one that was dropped.
+    pub undead: bool,
+    pub inside: Inside,
+    /// What `inspect` tells.
+    pub inspect: Option<&'static str>,
     pub server: server::Manners,
 }
 
@@ -40,6 +49,17 @@ pub enum Start {
     WaitPanics,
 }
 
+/// The shell inside an instance.
+#[derive(Clone, Copy, Default, PartialEq)]
+pub enum Inside {
+    #[default]
+    Nothing,
+    /// One that repeats what is typed and the size it gets, and ends at a full stop.
+    Echo,
+    /// One that never opens.
+    Hangs,
+}
+
 /// All fake instances of a test, and what they were seen to do.
 #[derive(Default)]
 pub struct World {
@@ -48,7 +68,9 @@ pub struct World {
     started: AtomicUsize,
     alive: AtomicUsize,
     starting: AtomicUsize,
+    undead: AtomicUsize,
     most_starting: AtomicUsize,
+    shells: Arc<AtomicUsize>,
 }
 
 #[derive(Clone)]
@@ -72,6 +94,11 @@ impl World {
 
     pub fn started(&self) -> usize {
         self.started.load(Ordering::SeqCst)
+    }
+
+    /// Shells that are open now.
+    pub fn shells(&self) -> usize {
+        self.shells.load(Ordering::SeqCst)
     }
 
     /// The most instances that were ever starting at the same time.
@@ -172,12 +199,24 @@ impl Driver for Fake {
     fn reap(&self, _run: &RunId) -> Task<'_, usize> {
         Box::pin(async { Ok(0) })
     }
+
+    fn settle(&self) -> Task<'_, ()> {
+        Box::pin(async {
+            match self.0.undead.load(Ordering::SeqCst) {
+                0 => Ok(()),
+                _ => std::future::pending().await,
+            }
+        })
+    }
 }
 
 struct FakeInstance {
+    world: Arc<World>,
     script: Script,
     pipe: Option<DuplexStream>,
     life: Life,
+    log: LogWriter,
+    shells: Arc<AtomicUsize>,
     _alive: Counted,
 }
 
@@ -201,11 +240,62 @@ impl FakeInstance {
         let manners = script.server.clone();
         tokio::spawn(server::serve(theirs, manners, life.exit.clone(), end));
         Self {
+            world: world.clone(),
             script,
             pipe: Some(ours),
             life,
+            log: order.log.clone(),
+            shells: world.shells.clone(),
             _alive: Counted::new(world, |world| &world.alive),
         }
+    }
+}
+
+/// Counted for as long as its end is waited for.
+fn echo(size: WindowSize, shells: Arc<AtomicUsize>) -> Shell {
+    let (ours, theirs) = duplex(1 << 10);
+    let (read, write) = split(ours);
+    let (mut typed, mut shown) = split(theirs);
+    let (resized, mut sizes) = tokio::sync::mpsc::unbounded_channel();
+    resized.send(size).unwrap();
+    shells.fetch_add(1, Ordering::SeqCst);
+    let open = Open(shells);
+    let work = tokio::spawn(async move {
+        let mut buffer = [0; 64];
+        loop {
+            tokio::select! {
+                biased;
+                Some(size) = sizes.recv() => {
+                    let WindowSize { columns, rows } = size;
+                    shown.write_all(format!("[{columns}x{rows}]").as_bytes()).await.unwrap();
+                }
+                count = typed.read(&mut buffer) => {
+                    let Ok(count @ 1..) = count else { return };
+                    shown.write_all(&buffer[..count]).await.unwrap();
+                    if buffer[..count].contains(&b'.') {
+                        return;
+                    }
+                }
+            }
+        }
+    });
+    Shell {
+        read: Box::new(read),
+        write: Box::new(write),
+        resize: Box::new(move |size| resized.send(size).unwrap()),
+        ended: Box::pin(async move {
+            let _open = open;
+            work.await.unwrap();
+            Ok(status(0))
+        }),
+    }
+}
+
+struct Open(Arc<AtomicUsize>);
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::SeqCst);
     }
 }
 
@@ -239,6 +329,17 @@ impl Running for FakeInstance {
         })
     }
 
+    fn excuse(&self) -> Option<&'static str> {
+        self.script.excuse
+    }
+
+    fn flush_log(&mut self) -> Task<'_, ()> {
+        if let Some(words) = self.script.last_words {
+            self.log.line(Source::Stderr, words);
+        }
+        Box::pin(async { Ok(()) })
+    }
+
     fn usage(&mut self) -> Task<'_, Option<Usage>> {
         let usage = Usage {
             cpu: 1.5,
@@ -249,6 +350,22 @@ impl Running for FakeInstance {
             disk: None,
         };
         Box::pin(async move { Ok(Some(usage)) })
+    }
+
+    fn inspect(&self) -> Task<'static, Option<String>> {
+        let text = self.script.inspect.map(str::to_owned);
+        Box::pin(async { Ok(text) })
+    }
+
+    fn shell(&self, size: WindowSize) -> Task<'static, Shell> {
+        let (inside, shells) = (self.script.inside, self.shells.clone());
+        Box::pin(async move {
+            match inside {
+                Inside::Nothing => Err(Failure::other(Stage::Run, "no shell in here")),
+                Inside::Echo => Ok(echo(size, shells)),
+                Inside::Hangs => std::future::pending().await,
+            }
+        })
     }
 
     fn stop(self: Box<Self>, _grace: Duration) -> Task<'static, ()> {
@@ -263,6 +380,9 @@ impl Running for FakeInstance {
 
 impl Drop for FakeInstance {
     fn drop(&mut self) {
+        self.world
+            .undead
+            .fetch_add(usize::from(self.script.undead), Ordering::SeqCst);
         let killed = Exit {
             code: None,
             signal: Some(9),

@@ -154,8 +154,15 @@ impl Script {
     /// The program over this server, which is ready; and the server's process.
     #[track_caller]
     pub fn open(&self) -> (Pty, i32) {
+        self.open_with(&[])
+    }
+
+    /// The same with these variables in the environment.
+    #[track_caller]
+    pub fn open_with(&self, env: &[(&str, &str)]) -> (Pty, i32) {
         let path = self.path();
-        let pty = envdeck(&["--", "python3", path.to_str().unwrap()]);
+        let args = ["--", "python3", path.to_str().unwrap()];
+        let pty = Pty::spawn(ENVDECK, &args, 120, 36, env);
         wait_ready(&pty);
         pty.wait_for("script ready", DEADLINE);
         let mut found = Vec::new();

@@ -1,6 +1,7 @@
 //! An engine for tests, a small image on it, and what must be as before when a test has ended.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use bollard::Docker;
 use bollard::models::ContainerInspectResponse;
@@ -60,7 +61,7 @@ pub fn server() -> Mode {
 /// An engine with the image, and a run of its own, of which nothing is left when the test ends, however it ends.
 pub struct Lab {
     pub docker: Docker,
-    pub driver: Containers,
+    pub driver: Arc<Containers>,
     pub run: RunId,
     pub directory: tempfile::TempDir,
 }
@@ -74,7 +75,7 @@ impl Lab {
         let directory = tempfile::tempdir().unwrap();
         Self {
             docker,
-            driver: Containers::new(Engine::of_user(), directory.path()),
+            driver: Arc::new(Containers::new(Engine::of_user(), directory.path())),
             run: RunId::new(format!("test-{:016x}", rand::random::<u64>())),
             directory,
         }
@@ -85,7 +86,7 @@ impl Lab {
     }
 
     pub async fn start(&self, mode: Mode) -> Bench {
-        let started = Bench::start_by(&self.driver, &self.run, mode).await;
+        let started = Bench::start_by(self.driver.as_ref(), &self.run, mode).await;
         started.unwrap()
     }
 

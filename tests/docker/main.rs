@@ -6,8 +6,19 @@
 mod bench;
 #[path = "../drivers/contract.rs"]
 mod contract;
+#[allow(dead_code)] // tests/scenarios uses the rest of it
+#[path = "../common/deck.rs"]
+mod deck;
 mod ends;
+#[allow(dead_code)]
+#[path = "../common/fake.rs"]
+mod fake;
+mod fleet;
+mod inside;
 mod lab;
+#[allow(dead_code)]
+#[path = "../common/server.rs"]
+mod server;
 mod starts;
 #[path = "../drivers/wire.rs"]
 mod wire;
@@ -19,5 +30,5 @@ use crate::lab::{EXACT_SERVER, Lab, mode, script};
 async fn a_container_keeps_the_contract() {
     let lab = Lab::new().await;
     let server = mode(script(EXACT_SERVER));
-    contract::keeps_the_contract(&lab.driver, &lab.run, server).await;
+    contract::keeps_the_contract(lab.driver.as_ref(), &lab.run, server).await;
 }

@@ -5,6 +5,7 @@ use std::net::TcpStream;
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc::{self, Receiver};
 use std::thread;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
@@ -216,7 +217,7 @@ fn everything_over_http() {
         lines: mpsc::channel().1,
     };
     let address = docker(&["port", &server.name, "3001/tcp"]);
-    let began = std::time::Instant::now();
+    let began = Instant::now();
     let mut answer = post(
         &address,
         None,
@@ -224,7 +225,7 @@ fn everything_over_http() {
     );
     while answer.is_empty() {
         assert!(began.elapsed() < PATIENCE, "no answer at {address}");
-        thread::sleep(std::time::Duration::from_millis(50));
+        thread::sleep(Duration::from_millis(50));
         answer = post(
             &address,
             None,
@@ -259,7 +260,10 @@ fn post(address: &str, session: Option<&str>, message: &Value) -> String {
     let Ok(mut stream) = TcpStream::connect(address) else {
         return String::new();
     };
-    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    // A request that came too early may never be answered.
+    stream
+        .set_read_timeout(Some(Duration::from_secs(10)))
+        .unwrap();
     let body = message.to_string();
     let session = session
         .map(|id| format!("mcp-session-id: {id}\r\n"))

@@ -5,7 +5,8 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 use std::process::Command;
 
-use envdeck::model::TemplateWay;
+use envdeck::model::{RunId, TemplateWay};
+use envdeck::runs;
 use nix::unistd::geteuid;
 
 use crate::lab::{Lab, TINY, docker, tiny_with};
@@ -103,20 +104,24 @@ async fn copies_of_killed_runs_are_removed_and_those_of_living_ones_stay() {
     }
     let lab = Lab::new();
     let cache = lab.folder.path();
-    let run = |name: &str| {
-        let copy = cache.join(name).join("copies/test-1");
+    let copy = |run: &str| {
+        let copy = cache.join(run).join("copies/test-1");
         fs::create_dir_all(&copy).unwrap();
         write_as_root(&copy);
-        fs::File::create(cache.join(name).join("lock")).unwrap()
+        fs::File::create(cache.join(run).join("lock")).unwrap()
     };
-    let _killed = run("run-killed");
-    let living = run("run-living");
+    copy("run-killed");
+    let living = copy("run-living");
     living.lock().unwrap();
+    let killed = runs::sweep(cache).unwrap();
+    assert_eq!(killed, [RunId::new("killed")]);
+    assert!(cache.join("gone-killed").exists(), "only root can remove it");
     assert_eq!(lab.templates.reap(&lab.run).await.unwrap(), 1);
-    assert!(!cache.join("run-killed").exists());
+    assert!(!cache.join("gone-killed").exists());
     assert!(cache.join("run-living/copies/test-1/private").exists());
     drop(living);
+    runs::sweep(cache).unwrap();
     assert_eq!(lab.templates.reap(&lab.run).await.unwrap(), 1);
-    assert!(!cache.join("run-living").exists());
+    assert_eq!(lab.templates.reap(&lab.run).await.unwrap(), 0);
     lab.is_clean().await;
 }

@@ -1,7 +1,7 @@
 //! What a killed envdeck leaves, and the end of it.
 #![cfg(target_os = "linux")] // elsewhere the environment of a process cannot be read
 
-use envdeck::drivers::{Drivers, Installed};
+use envdeck::drivers::{Drivers, Installed, Life};
 use envdeck::model::RunId;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::time::timeout;
@@ -41,6 +41,16 @@ async fn orphans_of_a_killed_owner_end_and_those_of_a_living_one_stay() {
     let driver = Installed::new(&std::env::temp_dir())
         .driver(&shell(""))
         .unwrap();
+    let traces = driver.traces().await.unwrap();
+    let life = |pid: &i32| {
+        let trace = traces.iter().find(|trace| trace.id == pid.to_string());
+        let trace = trace.unwrap();
+        assert_eq!(trace.run, Some(RunId::new("old")));
+        assert!(trace.what.contains("sleep"), "{trace:?}");
+        trace.life
+    };
+    assert!(ours.iter().all(|pid| life(pid) == Life::Lives));
+    assert!(theirs.iter().all(|pid| life(pid) == Life::Dead));
     let ended = driver.reap(&RunId::new("new")).await.unwrap();
     assert!(ended >= 2, "{ended} ended");
     assert!(!theirs.iter().any(|pid| is_alive(*pid)), "{theirs:?}");

@@ -77,6 +77,23 @@ async fn the_environment_reaches_the_child_and_nobody_else() {
 }
 
 #[tokio::test]
+async fn children_do_not_ask_on_our_terminal_unless_told_to() {
+    let said = |set: Option<(&'static str, &'static str)>| async move {
+        let script = "echo asks $GIT_TERMINAL_PROMPT $SSH_ASKPASS_REQUIRE $SSH_ASKPASS >&2; cat";
+        let mut spec = program("sh", &["-c", script]);
+        spec.env
+            .extend(set.map(|(name, value)| (name.to_owned(), Secret::new(value))));
+        let bench = Bench::start(Mode::LocalProcess(spec)).await.unwrap();
+        let said = bench.logged("asks").await;
+        bench.stop().await.unwrap();
+        said
+    };
+    assert_eq!(said(None).await, "0 force false");
+    let set = Some(("GIT_TERMINAL_PROMPT", "1"));
+    assert_eq!(said(set).await, "1 force false");
+}
+
+#[tokio::test]
 async fn use_is_measured_over_the_whole_family() {
     let script = "import subprocess, sys\n\
         subprocess.Popen([sys.executable, '-c', 'x = bytearray(60_000_000)\\nwhile True: pass'])\n\

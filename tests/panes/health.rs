@@ -6,7 +6,7 @@ use std::time::Duration;
 use envdeck::console::effect::Effect;
 use envdeck::console::testing::Harness;
 use envdeck::console::testing::fleet::{FAILED, READY, instance};
-use envdeck::model::{Command, Failure, Happening, Phase, Probe, Sample, Stage};
+use envdeck::model::{Command, Failure, Happening, Phase, Probe, Sample, Stage, Traffic, fact};
 
 use crate::common::*;
 
@@ -128,6 +128,73 @@ fn what_is_on_screen_is_sampled_often() {
     let harness = harness.press("2jj");
     assert_eq!(watches(&harness).last(), Some(&Some(instance(FAILED))));
     assert_eq!(watches(&harness.press("z")).last(), Some(&None));
+}
+
+#[test]
+fn it_shows_how_a_container_is_where_it_knows() {
+    let described = |facts: &[(&str, &str)]| Happening::Described {
+        instance: instance(READY),
+        facts: facts
+            .iter()
+            .map(|(name, text)| ((*name).into(), (*text).into()))
+            .collect(),
+    };
+    let calm = [
+        (fact::STATUS, fact::RUNNING),
+        (fact::HEALTH, "healthy"),
+        ("image", "tiny"),
+    ];
+    let traffic = |inward, outward| Some(Traffic { inward, outward });
+    let harness = full(60, 20).press("6z");
+    let Happening::Sampled {
+        instance,
+        mut sample,
+    } = sampled(&harness, 1.0, 48 << 20)
+    else {
+        unreachable!("it is a sample");
+    };
+    (sample.network, sample.disk) = (traffic(1_234, 800), traffic(0, 48_000_000));
+    let harness = harness
+        .happening(described(&calm))
+        .happening(Happening::Sampled { instance, sample });
+    insta::assert_snapshot!(text(&harness), @r#"
+    state  ● ready · 3m
+    health healthy
+    cpu    ▁▁▁▁▁▁▃▁▁▁▁▁▁▁▁▁▃▁▁▁▁▁▁▁▁▁▃▁▁▁▁▁▁▁▁▁▃▁▁▁▁▁     1%
+    mem    ▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁ 48M/2G
+    procs  11 · restarts 0
+    probe  ok <1 ms · ping
+    net    1.2k↓ 0.8k↑
+    disk   0 r 48M w
+    MCP    2025-11-25
+    server secure-filesystem-server 0.2.0
+    "#);
+    let bad = [
+        (fact::ENGINE, "unreachable since 14:03:22"),
+        (fact::STATUS, "paused"),
+        (fact::HEALTH, "unhealthy ×3 · no route to host"),
+        (fact::OUT_OF_MEMORY, "the kernel killed a process in it"),
+    ];
+    let harness = harness.happening(described(&bad));
+    insta::assert_snapshot!(text(&harness), @r#"
+    state  ● ready · 3m
+    engine unreachable since 14:03:22
+    status paused
+    health unhealthy ×3 · no route to host
+    oom    the kernel killed a process in it
+    cpu    ▁▁▁▁▁▁▃▁▁▁▁▁▁▁▁▁▃▁▁▁▁▁▁▁▁▁▃▁▁▁▁▁▁▁▁▁▃▁▁▁▁▁     1%
+    mem    ▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁ 48M/2G
+    procs  11 · restarts 0
+    probe  ok <1 ms · ping
+    net    1.2k↓ 0.8k↑
+    disk   0 r 48M w
+    MCP    2025-11-25
+    server secure-filesystem-server 0.2.0
+    "#);
+    let gone = harness
+        .happening(phase(READY, Phase::Stopping))
+        .happening(phase(READY, Phase::Stopped));
+    assert!(!text(&gone).contains("unreachable") && !text(&gone).contains("net"));
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! The instances table.
 
+use envdeck::console::effect::Effect;
 use envdeck::console::msg::Msg;
 use envdeck::console::testing::fleet::{
     BUSY, FAILED, OWN, READY, STARTING, WAITING, backend, instance, session,
@@ -186,10 +187,33 @@ fn enter_shows_the_evidence_of_the_dead_and_the_tools_of_the_living() {
 #[test]
 fn ids_and_commands_are_copied() {
     assert_eq!(copied(&full(120, 36).press("2y")), Some(READY));
-    assert_eq!(
-        copied(&full(120, 36).press("2<ctrl+y>")),
-        Some("envdeck --config mcp.yaml")
-    );
+    let copy = full(120, 36).press("2<ctrl+y>");
+    assert_eq!(copied(&copy), Some("npx server-filesystem /data"));
+    let told = "the command of filesystem a1b2c3d4: npx server-filesystem /data";
+    assert!(copy.effects.iter().any(|effect| match effect {
+        Effect::Copy { what, .. } => what == told,
+        _ => false,
+    }));
+    // From wherever it is selected, and by name.
+    let elsewhere = full(120, 36).press("7:copy-command<enter>");
+    assert_eq!(copied(&elsewhere), Some("npx server-filesystem /data"));
+    // What runs inside envdeck has no command of its own.
+    let inside = full(120, 36).press("2G<ctrl+y>");
+    assert_eq!(copied(&inside), Some("envdeck --config mcp.yaml"));
+}
+
+#[test]
+fn a_shell_opens_in_what_is_selected_but_not_in_read_only_mode() {
+    let shell = Effect::OpenShell {
+        instance: instance(READY),
+        name: "filesystem a1b2c3d4".to_owned(),
+    };
+    for keys in ["2e", "3e", "6e", "7e", ":open-shell<enter>"] {
+        assert!(full(120, 36).press(keys).effects.contains(&shell), "{keys}");
+    }
+    let refused = full(120, 36).press("<ctrl+x>2e");
+    assert!(!refused.effects.contains(&shell));
+    assert!(refused.screen().contains("read-only"));
 }
 
 #[test]

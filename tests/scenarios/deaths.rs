@@ -1,8 +1,8 @@
 //! Instances that die, hang up, fall silent or panic: what is shown, and what happens next.
 
 use envdeck::model::{
-    Backend, Cause, Command, Event, Happening, HealthPolicy, InstanceId, Level, Outcome, Phase,
-    RestartPolicy, Stage,
+    Backend, Cause, Command, Event, Happening, HealthPolicy, Instance, InstanceId, Level, Outcome,
+    Phase, RestartPolicy, Stage,
 };
 use tokio::sync::broadcast::error::RecvError;
 
@@ -125,6 +125,31 @@ async fn restarts_back_off_until_the_budget_is_used_up() {
     notice(&mut notices, "is ready again").await;
     notice(&mut notices, "gave up after 2 restarts").await;
     assert_eq!((deck.world.started(), deck.world.alive()), (3, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_restart_that_fails_is_followed_by_the_next_attempt() {
+    let deck = Deck::new(vec![restarting("one")], &[]);
+    let mut notices = deck.handle.notices();
+    let id = deck.open_one("one").await;
+    let broken = Script {
+        start: Start::Fails,
+        ..Script::default()
+    };
+    deck.world.script("one", broken.clone());
+    deck.world.crash(&id, 1);
+    let second = |one: &Instance| one.retry.is_some_and(|(attempt, ..)| attempt == 2);
+    let waiting = deck.wait_for(&id, "it waits again", second).await;
+    assert_eq!((waiting.phase, waiting.restarts), (Phase::Waiting, 1));
+    deck.world.script("one", Script::default());
+    deck.wait_for_phase(&id, Phase::Ready).await;
+
+    deck.world.script("one", broken);
+    deck.world.crash(&id, 1);
+    let failed = deck.wait_for_phase(&id, Phase::Failed).await;
+    assert_eq!(failed.restarts, 2, "both attempts were used up before");
+    notice(&mut notices, "did not start").await;
+    notice(&mut notices, "gave up after 2 restarts").await;
 }
 
 /// Seconds until the announced attempt.
@@ -262,6 +287,40 @@ async fn unanswered_pings_while_a_call_runs_do_not_kill() {
         .filter(|probe| probe.result.is_err());
     assert!(unanswered.count() > 3, "it was probed and did not answer");
     deck.wait_for_phase(&id, Phase::Failed).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn unanswered_pings_of_what_is_paused_do_not_kill() {
+    let paused = Script {
+        excuse: Some("it is paused"),
+        ..deaf()
+    };
+    let deck = Deck::new(vec![probed("one")], &[("one", paused)]);
+    let id = deck.open_one("one").await;
+    let instance = deck
+        .wait_for(&id, "unanswered probes", |one| {
+            one.health.consecutive_failures > 5
+        })
+        .await;
+    assert_eq!(instance.phase, Phase::Ready);
+    deck.world.hang_up(&id);
+    let instance = deck.wait_for_phase(&id, Phase::Failed).await;
+    let failure = &instance.death.as_ref().unwrap().failure;
+    assert_eq!(failure.hint.as_deref(), Some("it is paused"), "{failure}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_last_words_of_what_logs_lazily_are_on_the_death_card() {
+    let script = Script {
+        last_words: Some("Traceback: it had a reason"),
+        ..Script::default()
+    };
+    let deck = Deck::new(vec![backend("one")], &[("one", script)]);
+    let id = deck.open_one("one").await;
+    deck.world.crash(&id, 3);
+    let instance = deck.wait_for_phase(&id, Phase::Failed).await;
+    let output = &instance.death.as_ref().unwrap().failure.output;
+    assert_eq!(**output, ["Traceback: it had a reason".into()]);
 }
 
 #[tokio::test(start_paused = true)]

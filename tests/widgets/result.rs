@@ -101,7 +101,7 @@ fn a_short_answer_is_seen_at_once() {
     │                                                                              │
     │                                                                              │
     └──────────────────────────────────────────────────────────────────────────────┘
-     v tree/text  / search  y copy  Y copy all  r run again  q back  ? help
+     v view  / search  y copy  Y copy all  r run again  q back  ? help
     "#);
 }
 

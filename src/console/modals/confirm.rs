@@ -68,7 +68,9 @@ impl Modal for Confirm {
         Vec::new()
     }
 
-    fn sync(&mut self, _: Rect, _: &Cx) {}
+    fn sync(&mut self, _: Rect, _: &Cx) -> Vec<Intent> {
+        Vec::new()
+    }
 
     fn draw(&self, area: Rect, buf: &mut Buffer, cx: &Cx) {
         for (line, y) in self.lost.iter().zip(area.rows().map(|row| row.y)) {

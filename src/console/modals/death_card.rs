@@ -193,10 +193,11 @@ impl Modal for DeathCardPage {
                 let text = format!("{}\n\n{}", self.title(), self.build(cx).plain());
                 vec![Intent::copy(text, "the death card")]
             }
-            Action::Inspect => vec![
-                Intent::CloseModal,
-                Intent::Open(Box::new(Inspect::new(&self.instance))),
-            ],
+            Action::Inspect => {
+                let mut intents = vec![Intent::CloseModal];
+                intents.extend(Inspect::open(&self.instance));
+                intents
+            }
             Action::RunAgain => {
                 let restart = crate::model::Command::Restart(self.instance.id.clone());
                 vec![Intent::CloseModal, Intent::send(restart)]
@@ -216,10 +217,11 @@ impl Modal for DeathCardPage {
         }
     }
 
-    fn sync(&mut self, area: Rect, cx: &Cx) {
+    fn sync(&mut self, area: Rect, cx: &Cx) -> Vec<Intent> {
         let mut sheet = self.sheet.take().unwrap_or_else(|| self.build(cx));
         sheet.sync(area);
         self.sheet = Some(sheet);
+        Vec::new()
     }
 
     fn draw(&self, area: Rect, buf: &mut Buffer, cx: &Cx) {

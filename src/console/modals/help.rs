@@ -102,10 +102,11 @@ impl Modal for Help {
         self.scroll(isize::try_from(rows).unwrap_or_default());
     }
 
-    fn sync(&mut self, area: Rect, cx: &Cx) {
+    fn sync(&mut self, area: Rect, cx: &Cx) -> Vec<Intent> {
         self.rows = self.build(cx);
         self.height = area.height.into();
         self.top = self.top.min(self.rows.len().saturating_sub(self.height));
+        Vec::new()
     }
 
     fn draw(&self, area: Rect, buf: &mut Buffer, cx: &Cx) {

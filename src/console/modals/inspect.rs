@@ -1,21 +1,24 @@
-//! Everything known of one instance.
+//! Everything known of one instance: the facts, and all that its world tells of it as JSON.
+
+mod facts;
 
 use std::sync::Arc;
 
+use bytes::Bytes;
+use crossterm::event::KeyEvent;
 use ratatui::buffer::Buffer;
-use ratatui::layout::Rect;
+use ratatui::layout::{Position, Rect};
 
 use super::Modal;
 use super::death_card::DeathCardPage;
 use crate::console::action::Action;
-use crate::console::effect::Intent;
-use crate::console::keymap::Context;
+use crate::console::effect::{Effect, Intent};
+use crate::console::msg::Inspected;
 use crate::console::panes::Cx;
-use crate::console::theme::Role;
-use crate::console::widgets::phase::{glyph, role};
+use crate::console::widgets::hint;
+use crate::console::widgets::json_view::JsonView;
 use crate::console::widgets::sheet::Sheet;
-use crate::console::widgets::text::{count, duration_short};
-use crate::model::{Era, Instance, InstanceId, ServerInfo};
+use crate::model::{Instance, InstanceId};
 use crate::stores::lines::clean;
 
 pub struct Inspect {
@@ -23,185 +26,184 @@ pub struct Inspect {
     /// As it was last seen: the page outlives the instance.
     instance: Arc<Instance>,
     sheet: Option<Sheet>,
+    /// What its world tells, as of when it was asked.
+    world: World,
+    shows_world: bool,
+}
+
+enum World {
+    Asked,
+    /// Why there is nothing to show.
+    Silent(String),
+    Told(Box<JsonView>),
 }
 
 impl Inspect {
-    pub fn new(instance: &Arc<Instance>) -> Self {
-        Self {
+    /// Opens the page and asks the world.
+    pub fn open(instance: &Arc<Instance>) -> Vec<Intent> {
+        let page = Self {
             id: instance.id.clone(),
             instance: instance.clone(),
             sheet: None,
-        }
+            world: World::Asked,
+            shows_world: false,
+        };
+        vec![Intent::Open(Box::new(page)), page_asks(&instance.id)]
     }
 
-    fn build(&self, cx: &Cx) -> Sheet {
-        let mut sheet = Sheet::default();
-        self.instance_part(&mut sheet, cx);
-        self.backend_part(&mut sheet);
-        if let Some(server) = &self.instance.server {
-            server_part(server, &mut sheet);
-        } else {
-            sheet.heading("server");
-            sheet.text("it has not introduced itself", Role::Dim);
-        }
-        self.calls_part(&mut sheet);
-        if !self.instance.facts.is_empty() {
-            sheet.heading("facts");
-            for (name, value) in self.instance.facts.iter() {
-                sheet.fact(name, &**value);
-            }
-        }
-        sheet
+    fn copy_facts(&self, cx: &Cx) -> Intent {
+        let facts = facts::sheet(&self.instance, cx).plain();
+        Intent::copy(format!("{}\n\n{facts}", self.name()), "all facts")
     }
 
-    fn instance_part(&self, sheet: &mut Sheet, cx: &Cx) {
+    fn name(&self) -> String {
         let instance = &self.instance;
-        sheet.heading("instance");
-        sheet.fact("id", instance.id.as_str());
-        sheet.fact("session", instance.session.as_str());
-        let state = format!(
-            "{} {} since {}",
-            glyph(instance.phase),
-            instance.phase,
-            cx.clock(instance.since)
-        );
-        sheet.fact_as("state", state, role(instance.phase));
-        if let Some(step) = &instance.step {
-            sheet.fact("step", &**step);
-        }
-        sheet.fact("restarts", instance.restarts.to_string());
-        if let Some(card) = &instance.death {
-            let text = format!("{} at {}", card.failure, cx.clock(card.at));
-            sheet.fact_as("last death", text, Role::LevelError);
-            if let Some(key) = cx.keymap.key_for(Context::Dialog, Action::Inspect) {
-                sheet.fact("", format!("{key} opens its death card"));
-            }
-        }
+        let name = format!("Inspect ─ {} {}", instance.backend.name, self.id.short());
+        clean(&name).into_owned()
     }
 
-    fn backend_part(&self, sheet: &mut Sheet) {
-        let backend = &self.instance.backend;
-        sheet.heading("backend");
-        sheet.fact("name", &*backend.name);
-        sheet.fact("type", &*backend.kind);
-        sheet.fact(
-            "mode",
-            format!("{} over {}", backend.mode, backend.transport),
-        );
-        sheet.fact("scope", backend.scope.to_string());
-        sheet.fact("runs", &*backend.summary);
-    }
-
-    fn calls_part(&self, sheet: &mut Sheet) {
-        let instance = &self.instance;
-        sheet.heading("calls");
-        let numbers = format!(
-            "{} · {} not ok · {} running",
-            count(instance.calls),
-            count(instance.errors),
-            instance.in_flight
-        );
-        sheet.fact("total", numbers);
-        if let Some(p50) = instance.p50() {
-            sheet.fact("median", duration_short(p50));
-        }
-        if let Some(tools) = &instance.tools {
-            sheet.fact("tools", tools.len().to_string());
-            for tool in tools.iter() {
-                if let Some(problem) = &tool.problem {
-                    sheet.fact_as(&tool.name, &**problem, Role::LevelWarn);
-                }
-            }
+    /// The tree, if it is what is looked at.
+    fn tree(&mut self) -> Option<&mut JsonView> {
+        match &mut self.world {
+            World::Told(tree) if self.shows_world => Some(tree),
+            _ => None,
         }
     }
 }
 
-fn server_part(server: &ServerInfo, sheet: &mut Sheet) {
-    sheet.heading("server");
-    sheet.fact("name", &*server.name);
-    sheet.fact("version", &*server.version);
-    let era = match server.era {
-        Era::Sessions => "with sessions",
-        Era::Stateless => "stateless",
-    };
-    sheet.fact("protocol", format!("MCP {}, {era}", server.protocol));
-    let capabilities = if server.capabilities.is_empty() {
-        "none".to_owned()
-    } else {
-        server.capabilities.join(", ")
-    };
-    sheet.fact("capabilities", capabilities);
-    if let Some(instructions) = &server.instructions {
-        sheet.heading("instructions");
-        sheet.text(&**instructions, Role::Text);
-    }
+fn page_asks(instance: &InstanceId) -> Intent {
+    Intent::Run(Effect::Inspect(instance.clone()))
 }
 
 impl Modal for Inspect {
     fn title(&self) -> String {
-        let name = format!(
-            "Inspect ─ {} {}",
-            self.instance.backend.name,
-            self.id.short()
-        );
-        clean(&name).into_owned()
+        match &self.world {
+            _ if !self.shows_world => self.name(),
+            World::Told(tree) if !tree.path().is_empty() => {
+                format!("{} ─ {}", self.name(), tree.path())
+            }
+            _ => format!("{} ─ JSON", self.name()),
+        }
     }
 
     fn size(&self, screen: Rect, cx: &Cx) -> (u16, u16) {
+        if self.shows_world {
+            return (screen.width.min(140), screen.height);
+        }
         let width = screen.width.saturating_sub(4).min(100);
-        let rows = self.build(cx).rows(width.saturating_sub(2).into());
+        let rows = facts::sheet(&self.instance, cx).rows(width.saturating_sub(2).into());
         let height = u16::try_from(rows + 2).unwrap_or(u16::MAX);
         (width, height.min(screen.height))
     }
 
     fn actions(&self) -> &'static [Action] {
-        if self.instance.death.is_some() {
-            &[Action::Copy, Action::Inspect]
-        } else {
-            &[Action::Copy]
+        match (&self.world, self.instance.death.is_some()) {
+            (World::Told(_), _) if self.shows_world => JsonView::ACTIONS,
+            (_, true) => &[Action::ToggleView, Action::Copy, Action::Inspect],
+            (_, false) => &[Action::ToggleView, Action::Copy],
         }
+    }
+
+    fn on_key(&mut self, key: KeyEvent, _: &Cx) -> Option<Vec<Intent>> {
+        self.tree()?.on_key(key)
     }
 
     fn on_action(&mut self, action: Action, cx: &Cx) -> Vec<Intent> {
-        let sheet = self.sheet.get_or_insert_default();
-        if sheet.on_action(action) {
-            return Vec::new();
+        match action {
+            Action::ToggleView => {
+                self.shows_world = !self.shows_world;
+                return Vec::new();
+            }
+            Action::RunAgain => {
+                self.world = World::Asked;
+                return vec![page_asks(&self.id)];
+            }
+            Action::Inspect => {
+                let card = DeathCardPage::new(&self.instance);
+                return card
+                    .map(|page| vec![Intent::CloseModal, Intent::Open(Box::new(page))])
+                    .unwrap_or_default();
+            }
+            _ => {}
+        }
+        if let Some(tree) = self.tree() {
+            return tree.on_action(action, "all of the JSON");
         }
         match action {
-            Action::Copy | Action::CopyAll => {
-                let text = format!("{}\n\n{}", self.title(), self.build(cx).plain());
-                vec![Intent::copy(text, "all of it")]
+            Action::Copy | Action::CopyAll => vec![self.copy_facts(cx)],
+            _ => {
+                self.sheet.get_or_insert_default().on_action(action);
+                Vec::new()
             }
-            Action::Inspect => DeathCardPage::new(&self.instance)
-                .map(|page| vec![Intent::CloseModal, Intent::Open(Box::new(page))])
-                .unwrap_or_default(),
-            _ => Vec::new(),
         }
     }
 
+    fn on_inspected(&mut self, inspected: &Inspected, cx: &Cx) {
+        if inspected.instance != self.id {
+            return;
+        }
+        self.world = match &inspected.told {
+            Ok(Some(json)) => {
+                let document = cx.results.document(Bytes::from(json.clone()));
+                World::Told(Box::new(JsonView::new(Arc::new(document))))
+            }
+            Ok(None) => World::Silent("nothing more is known of it than the facts".to_owned()),
+            Err(why) => World::Silent(why.clone()),
+        };
+    }
+
+    fn on_paste(&mut self, text: &str, _: &Cx) -> Vec<Intent> {
+        if let Some(tree) = self.tree() {
+            tree.on_paste(text);
+        }
+        Vec::new()
+    }
+
+    fn on_click(&mut self, at: Position, _: &Cx) -> Vec<Intent> {
+        if let Some(tree) = self.tree() {
+            tree.on_click(at.y.into());
+        }
+        Vec::new()
+    }
+
     fn on_scroll(&mut self, rows: i32, _: &Cx) {
-        if let Some(sheet) = &mut self.sheet {
+        if let Some(tree) = self.tree() {
+            tree.scroll(rows);
+        } else if let Some(sheet) = &mut self.sheet {
             sheet.scroll(isize::try_from(rows).unwrap_or_default());
         }
     }
 
-    fn sync(&mut self, area: Rect, cx: &Cx) {
+    fn sync(&mut self, area: Rect, cx: &Cx) -> Vec<Intent> {
         let newer = cx.fleet.instance(&self.id);
         if let Some(newer) = newer.filter(|newer| !Arc::ptr_eq(newer, &self.instance)) {
             self.instance = newer.clone();
             let top = self.sheet.take().map(|sheet| sheet.top());
-            let mut sheet = self.build(cx);
+            let mut sheet = facts::sheet(&self.instance, cx);
             sheet.scroll(top.unwrap_or_default().cast_signed());
             self.sheet = Some(sheet);
         }
-        let mut sheet = self.sheet.take().unwrap_or_else(|| self.build(cx));
+        let sheet = self
+            .sheet
+            .get_or_insert_with(|| facts::sheet(&self.instance, cx));
         sheet.sync(area);
-        self.sheet = Some(sheet);
+        self.tree().map(|tree| tree.sync(area)).unwrap_or_default()
     }
 
     fn draw(&self, area: Rect, buf: &mut Buffer, cx: &Cx) {
-        if let Some(sheet) = &self.sheet {
-            sheet.draw(area, buf, cx.theme);
+        match (&self.world, &self.sheet) {
+            (World::Told(tree), _) if self.shows_world => tree.draw(area, buf, cx),
+            (World::Asked, _) if self.shows_world => hint::draw("asking…", area, buf, cx.theme),
+            (World::Silent(why), _) if self.shows_world => hint::draw(why, area, buf, cx.theme),
+            (_, Some(sheet)) => sheet.draw(area, buf, cx.theme),
+            (_, None) => {}
+        }
+    }
+
+    fn cursor(&self, area: Rect) -> Option<Position> {
+        match &self.world {
+            World::Told(tree) if self.shows_world => tree.cursor(area),
+            _ => None,
         }
     }
 }

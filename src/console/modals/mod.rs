@@ -13,6 +13,7 @@ use ratatui::layout::{Position, Rect};
 
 use super::action::Action;
 use super::effect::Intent;
+use super::msg::Inspected;
 use super::panes::Cx;
 
 /// A box over the panes. `Esc` closes it (the model does that).
@@ -50,8 +51,13 @@ pub trait Modal {
         let _ = (rows, cx);
     }
 
+    /// What the world told of an instance; only pages that asked do anything with it.
+    fn on_inspected(&mut self, inspected: &Inspected, cx: &Cx) {
+        let _ = (inspected, cx);
+    }
+
     /// Before each drawing.
-    fn sync(&mut self, area: Rect, cx: &Cx);
+    fn sync(&mut self, area: Rect, cx: &Cx) -> Vec<Intent>;
 
     fn draw(&self, area: Rect, buf: &mut Buffer, cx: &Cx);
 

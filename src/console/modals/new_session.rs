@@ -251,9 +251,10 @@ impl Modal for NewSession {
         self.grid.step(&self.names, rows);
     }
 
-    fn sync(&mut self, area: Rect, _: &Cx) {
+    fn sync(&mut self, area: Rect, _: &Cx) -> Vec<Intent> {
         self.grid
             .sync(&self.names, area.height.saturating_sub(6).into());
+        Vec::new()
     }
 
     fn draw(&self, area: Rect, buf: &mut Buffer, cx: &Cx) {

@@ -225,10 +225,11 @@ impl Modal for Palette {
         self.grid.step(&self.rows, rows);
     }
 
-    fn sync(&mut self, area: Rect, cx: &Cx) {
+    fn sync(&mut self, area: Rect, cx: &Cx) -> Vec<Intent> {
         self.search(cx);
         let height = area.height.saturating_sub(2);
         self.grid.sync(&self.rows, height.into());
+        Vec::new()
     }
 
     fn draw(&self, area: Rect, buf: &mut Buffer, cx: &Cx) {

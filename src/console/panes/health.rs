@@ -10,15 +10,14 @@ use ratatui::style::Style;
 use super::{Cx, Pane, PaneKind};
 use crate::console::action::Action;
 use crate::console::effect::Intent;
-use crate::console::modals::death_card::DeathCardPage;
-use crate::console::modals::inspect::Inspect;
+use crate::console::panes::instances::commands::evidence;
 use crate::console::theme::Role;
 use crate::console::widgets::hint;
 use crate::console::widgets::phase::{glyph, role};
 use crate::console::widgets::sheet::wrap;
 use crate::console::widgets::spark::{memory_scale, spark};
-use crate::console::widgets::text::{age, count, size_coarse, width};
-use crate::model::{Command, Instance, InstanceId, Phase, Probe};
+use crate::console::widgets::text::{age, count, size_coarse, traffic_coarse, width};
+use crate::model::{Command, Instance, InstanceId, Phase, Probe, Traffic, fact};
 use crate::stores::lines::clean;
 
 /// Columns of the labels.
@@ -121,11 +120,8 @@ impl Page<'_, '_> {
         let percent = format!("{:.0}%", latest.cpu);
         let processes = latest.processes.to_string();
         // The curves of what has ended stay, but it uses nothing now.
-        let ended = matches!(
-            instance.phase,
-            Phase::Failed | Phase::Waiting | Phase::Stopped
-        );
-        let now = |value: String| if ended { "–".to_owned() } else { value };
+        let has_ended = has_ended(instance);
+        let now = |value: String| if has_ended { "–".to_owned() } else { value };
         let (used, percent, processes) = (now(used), now(percent), now(processes));
         // Both values as wide as the wider one: the curves end at the same column.
         let wide = width(&used).max(width(&percent)).max(5);
@@ -138,6 +134,35 @@ impl Page<'_, '_> {
         self.curve("mem", &memory, scale, &format!("{used:>wide$}"));
         let procs = format!("{processes} · restarts {}", instance.restarts);
         self.fact("procs", &procs, Role::Text);
+    }
+
+    /// Bytes in and out, where they are counted.
+    fn traffic(&mut self, instance: &Instance) {
+        let Some(sample) = instance.latest_sample().filter(|_| !has_ended(instance)) else {
+            return;
+        };
+        if let Some(Traffic { inward, outward }) = sample.network {
+            let text = format!("{}↓ {}↑", traffic_coarse(inward), traffic_coarse(outward));
+            self.fact("net", &text, Role::Text);
+        }
+        if let Some(Traffic { inward, outward }) = sample.disk {
+            let text = format!("{} r {} w", traffic_coarse(inward), traffic_coarse(outward));
+            self.fact("disk", &text, Role::Text);
+        }
+    }
+
+    /// What its world tells of it, beyond what goes without saying.
+    fn live_facts(&mut self, instance: &Instance) {
+        if has_ended(instance) {
+            return;
+        }
+        for (name, text) in instance.facts.iter() {
+            if fact::is_alarming(name, text) {
+                self.fact(name, text, Role::LevelWarn);
+            } else if **name == *fact::HEALTH {
+                self.fact(name, text, Role::Text);
+            }
+        }
     }
 
     fn probe(&mut self, instance: &Instance) {
@@ -171,6 +196,13 @@ impl Page<'_, '_> {
             self.fact("!", &text, Role::LevelWarn);
         }
     }
+}
+
+fn has_ended(instance: &Instance) -> bool {
+    matches!(
+        instance.phase,
+        Phase::Failed | Phase::Waiting | Phase::Stopped
+    )
 }
 
 fn probe_text(probe: &Probe, failures: u32) -> (String, Role) {
@@ -222,15 +254,8 @@ impl Pane for HealthPane {
     }
 
     fn on_action(&mut self, action: Action, cx: &Cx) -> Option<Vec<Intent>> {
-        let instance = cx.instance()?;
-        let inspect = || Intent::Open(Box::new(Inspect::new(instance)));
         match action {
-            Action::Open => {
-                let card = DeathCardPage::new(instance);
-                let card = card.map(|page| Intent::Open(Box::new(page)));
-                Some(vec![card.unwrap_or_else(inspect)])
-            }
-            Action::Inspect => Some(vec![inspect()]),
+            Action::Open => Some(evidence(cx.instance()?)),
             _ => None,
         }
     }
@@ -252,8 +277,10 @@ impl Pane for HealthPane {
         let mut page = Page { area, buf, cx };
         page.state(instance);
         page.noise(instance);
+        page.live_facts(instance);
         page.resources(instance);
         page.probe(instance);
+        page.traffic(instance);
         page.server(instance);
     }
 }

@@ -1,7 +1,7 @@
 //! Pane 2: the instances of the selected session, or of all.
 
 mod columns;
-mod commands;
+pub mod commands;
 
 use std::sync::Arc;
 
@@ -131,26 +131,6 @@ impl Instances {
             .collect()
     }
 
-    fn on_instance(action: Action, instance: &Arc<Instance>, cx: &Cx) -> Option<Vec<Intent>> {
-        let intents = match action {
-            Action::Open => vec![commands::open(instance)],
-            Action::Inspect => vec![commands::inspect(instance)],
-            Action::RunAgain => commands::restart(instance),
-            Action::StopStart => commands::stop_or_start(instance),
-            Action::Remove => commands::remove(instance),
-            Action::Copy => vec![Intent::copy(
-                instance.id.as_str(),
-                format!("instance id {}", clean(instance.id.short())),
-            )],
-            Action::CopyCommand => vec![Intent::copy(
-                &cx.about.invocation,
-                "the command that opens this configuration",
-            )],
-            _ => return None,
-        };
-        Some(intents)
-    }
-
     fn draw_empty(&self, area: Rect, buf: &mut Buffer, cx: &Cx) {
         let key = |action| {
             cx.keymap
@@ -201,6 +181,7 @@ impl Pane for Instances {
             Action::StopStart,
             Action::Remove,
             Action::Inspect,
+            Action::OpenShell,
             Action::ShowLogs,
             Action::Filter,
             Action::Copy,
@@ -216,8 +197,7 @@ impl Pane for Instances {
             Action::Filter => self.find.begin(Mode::Filter),
             Action::Back if self.find.clear() => {}
             _ => {
-                let instance = self.current(cx)?;
-                return Self::on_instance(action, instance, cx);
+                return commands::act(action, self.current(cx)?, cx);
             }
         }
         Some(Vec::new())
@@ -243,7 +223,7 @@ impl Pane for Instances {
         }
         let mut intents = self.select();
         if double && let Some(instance) = self.current(cx) {
-            intents.push(commands::open(instance));
+            intents.extend(commands::open(instance));
         }
         intents
     }

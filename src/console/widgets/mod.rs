@@ -7,6 +7,7 @@ pub mod fuzzy;
 pub mod grid;
 pub mod hint;
 pub mod json_tree;
+pub mod json_view;
 pub mod log_view;
 pub mod matcher;
 pub mod media;

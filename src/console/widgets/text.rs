@@ -120,9 +120,38 @@ pub fn size_coarse(bytes: u64) -> String {
     }
 }
 
+/// Bytes transferred, in the fewest columns and in the decimal units of networks: `0`, `0.8k`, `48k`, `1.2M`.
+pub fn traffic_coarse(bytes: u64) -> String {
+    if bytes == 0 {
+        return "0".to_owned();
+    }
+    let mut tenths = bytes / 100;
+    let mut units = ["k", "M", "G", "T"].into_iter();
+    let mut unit = units.next().unwrap_or_default();
+    while tenths >= 10_000
+        && let Some(larger) = units.next()
+    {
+        (tenths, unit) = (tenths / 1000, larger);
+    }
+    if tenths < 100 {
+        format!("{}.{}{unit}", tenths / 10, tenths % 10)
+    } else {
+        format!("{}{unit}", tenths / 10)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn traffic_takes_few_columns() {
+        let texts = [0, 99, 800, 1_234, 48_000, 999_999, 1_200_000, 48 << 40].map(traffic_coarse);
+        assert_eq!(
+            texts,
+            ["0", "0.0k", "0.8k", "1.2k", "48k", "999k", "1.2M", "52T"]
+        );
+    }
 
     #[test]
     fn cuts_at_columns_not_bytes() {

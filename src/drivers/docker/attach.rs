@@ -25,49 +25,44 @@ pub struct Pipes {
     pub stdout: DuplexStream,
 }
 
-/// The other ends.
-struct Ends {
-    stdin: DuplexStream,
-    stdout: Option<DuplexStream>,
+/// An attached container.
+pub struct Attached {
+    pub pipes: Pipes,
+    /// Ends when it has delivered everything that the container wrote.
+    pub pump: AbortOnDropHandle<()>,
 }
 
 /// Moves what a container says and hears until it has ended.
 pub struct Pump {
     engine: Engine,
     id: Arc<str>,
-    ends: Option<Ends>,
+    stdin: DuplexStream,
+    stdout: Option<DuplexStream>,
     log: LogWriter,
 }
 
 impl Pump {
-    /// Attaches to a container that has not been started yet. Its stderr goes to the log, and so does its stdout
-    /// unless it is to be spoken with.
+    /// Attaches to a container that has not been started yet, so that nothing is missed.
     pub async fn start(
         engine: &Engine,
         id: &Arc<str>,
-        speaks: bool,
         log: &LogWriter,
-    ) -> Result<(AbortOnDropHandle<()>, Option<Pipes>), Trouble> {
-        let stream = attach(engine, id, speaks).await?;
-        let (pipes, ends) = if speaks {
-            let (stdin, from) = duplex(PIPE);
-            let (stdout, to) = duplex(PIPE);
-            let ends = Ends {
-                stdin: from,
-                stdout: Some(to),
-            };
-            (Some(Pipes { stdin, stdout }), Some(ends))
-        } else {
-            (None, None)
-        };
+    ) -> Result<Attached, Trouble> {
+        let stream = attach(engine, id).await?;
+        let (our_stdin, stdin) = duplex(PIPE);
+        let (our_stdout, stdout) = duplex(PIPE);
         let pump = Self {
             engine: engine.clone(),
             id: id.clone(),
-            ends,
+            stdin,
+            stdout: Some(stdout),
             log: log.clone(),
         };
-        let task = AbortOnDropHandle::new(tokio::spawn(pump.run(stream)));
-        Ok((task, pipes))
+        let (stdin, stdout) = (our_stdin, our_stdout);
+        Ok(Attached {
+            pipes: Pipes { stdin, stdout },
+            pump: AbortOnDropHandle::new(tokio::spawn(pump.run(stream))),
+        })
     }
 
     async fn run(mut self, mut stream: Stream) {
@@ -78,49 +73,39 @@ impl Pump {
                 None => break,
             }
         }
-        self.log.end(Source::Stdout);
         self.log.end(Source::Stderr);
     }
 
     /// Both directions at once, until the container's side ends.
     async fn carry(&mut self, stream: Stream) -> std::io::Result<()> {
         let Stream { read, mut write } = stream;
-        let Some(Ends { stdin, stdout }) = &mut self.ends else {
-            return take_apart(read, &self.log, &mut None).await;
-        };
         let input = async {
-            // Whoever does not read any more is about to end, which says more.
-            if copy(stdin, &mut write).await.is_ok() {
+            // Where it cannot be written to, its end says more.
+            if copy(&mut self.stdin, &mut write).await.is_ok() {
                 let _ = write.shutdown().await;
             }
             std::future::pending::<()>().await;
         };
         tokio::select! {
-            end = take_apart(read, &self.log, stdout) => end,
+            end = take_apart(read, &self.log, &mut self.stdout) => end,
             () = input => Ok(()),
         }
     }
 
-    /// A new connection if only the old one ended, and not the container.
+    /// A new connection if only the old one ended, and not the container: engines can be restarted under
+    /// containers that live on.
     async fn again(&self, broke: bool) -> Option<Stream> {
         let mut was_away = broke;
         let [mut pause, longest] = PAUSES;
         loop {
             match self.is_running().await {
                 Ok(true) if was_away => {
-                    let stream = attach(&self.engine, &self.id, self.ends.is_some()).await;
-                    if let Ok(stream) = stream {
+                    if let Ok(stream) = attach(&self.engine, &self.id).await {
                         self.log.line(Source::Envdeck, "attached again");
                         return Some(stream);
                     }
                 }
-                Err(trouble) if trouble.is_outage() => {
-                    if !was_away {
-                        self.log
-                            .line(Source::Envdeck, "the engine is away: waiting for it");
-                    }
-                    was_away = true;
-                }
+                Err(trouble) if trouble.is_outage() => was_away = true,
                 Ok(_) | Err(_) => return None,
             }
             sleep(pause).await;
@@ -140,9 +125,8 @@ impl Pump {
     }
 }
 
-async fn attach(engine: &Engine, id: &str, speaks: bool) -> Result<Stream, Trouble> {
-    let stdin = if speaks { "&stdin=1" } else { "" };
-    let path = format!("/containers/{id}/attach?stream=1{stdin}&stdout=1&stderr=1");
+async fn attach(engine: &Engine, id: &str) -> Result<Stream, Trouble> {
+    let path = format!("/containers/{id}/attach?stream=1&stdin=1&stdout=1&stderr=1");
     engine.hijack("attach to the container", &path, "").await
 }
 
@@ -150,13 +134,12 @@ async fn attach(engine: &Engine, id: &str, speaks: bool) -> Result<Stream, Troub
 /// first. See "Attach to a container" in the reference of the engine's API.
 const HEAD: usize = 8;
 
-/// Until the end; stdout goes to where it is read, or to the log.
+/// Until the end: stderr goes to the log, stdout to where it is read, if it still is.
 async fn take_apart(
     mut read: impl AsyncRead + Unpin,
     log: &LogWriter,
     stdout: &mut Option<DuplexStream>,
 ) -> std::io::Result<()> {
-    let is_spoken_with = stdout.is_some();
     let mut bytes = BytesMut::with_capacity(PIPE);
     // What is left of the frame that the bytes belong to.
     let (mut whose, mut left) = (0, 0);
@@ -175,16 +158,12 @@ async fn take_apart(
         }
         let part = bytes.split_to(left.min(bytes.len()));
         left -= part.len();
-        match stdout {
-            _ if whose == 2 => log.chunk(Source::Stderr, &part),
-            Some(pipe) => {
-                if pipe.write_all(&part).await.is_err() {
-                    // Nobody reads it any more; stderr is still of interest.
-                    *stdout = None;
-                }
-            }
-            None if is_spoken_with => {}
-            None => log.chunk(Source::Stdout, &part),
+        if whose == 2 {
+            log.chunk(Source::Stderr, &part);
+        } else if let Some(pipe) = stdout
+            && pipe.write_all(&part).await.is_err()
+        {
+            *stdout = None;
         }
     }
 }

@@ -12,6 +12,8 @@ use tokio_util::task::AbortOnDropHandle;
 use super::attach::Pipes;
 use super::engine::{Engine, USUAL};
 use super::remover::Footprint;
+use super::stats::Stats;
+use super::watch::Watched;
 use super::{inspect, shell, words};
 use crate::drivers::{Endpoint, Facts, Running, Shell, Task, Usage, WindowSize};
 use crate::model::{Exit, Failure, Secret, Stage};
@@ -31,27 +33,14 @@ pub struct Container {
     pub pipes: Option<Pipes>,
     pub pump: Option<AbortOnDropHandle<()>>,
     pub drain_until: Option<Instant>,
-    pub ended: watch::Receiver<Option<Exit>>,
-    pub _watching: AbortOnDropHandle<()>,
+    pub watched: Watched,
+    pub stats: Stats,
     pub secrets: Arc<BTreeMap<String, Secret>>,
     pub log: LogWriter,
     pub footprint: Footprint,
 }
 
 impl Container {
-    /// Resolves when it has ended.
-    async fn exit(&mut self) -> Exit {
-        let unknown = Exit {
-            code: None,
-            signal: None,
-            out_of_memory: false,
-        };
-        match self.ended.wait_for(Option::is_some).await {
-            Ok(exit) => exit.clone().unwrap_or(unknown),
-            Err(_) => unknown,
-        }
-    }
-
     /// An end that was no start at all has a better reason than its status.
     fn explained(&self, exit: Exit) -> Result<Exit, Failure> {
         if matches!(exit.code, Some(126 | 127)) {
@@ -79,7 +68,10 @@ impl Container {
         // Closes its stdin, unless a client holds it.
         self.pipes = None;
         let deadline = Instant::now() + grace;
-        if timeout(GOODBYE.min(grace), self.exit()).await.is_err() {
+        if timeout(GOODBYE.min(grace), self.watched.ended())
+            .await
+            .is_err()
+        {
             self.ask_to_end(grace, deadline).await;
         }
         let removed = self.footprint.remove().await;
@@ -96,8 +88,8 @@ impl Container {
         });
         let stopped = async {
             tokio::select! {
-                _ = self.exit() => {}
-                result = stop => if result.is_err() { self.exit().await; },
+                _ = self.watched.ended() => {}
+                result = stop => if result.is_err() { self.watched.ended().await; },
             }
         };
         if timeout_at(deadline, stopped).await.is_err() && !grace.is_zero() {
@@ -117,23 +109,33 @@ impl Running for Container {
     }
 
     fn facts(&self) -> Facts {
-        vec![
+        let mut facts = vec![
             ("container".into(), short(&self.id).into()),
             ("name".into(), self.name.clone()),
             ("image".into(), self.image.clone()),
-        ]
+        ];
+        facts.extend(self.watched.facts());
+        facts
+    }
+
+    fn changes(&self) -> Option<watch::Receiver<()>> {
+        Some(self.watched.facts_changed())
+    }
+
+    fn excuse(&self) -> Option<&'static str> {
+        self.watched.excuse()
     }
 
     fn wait(&mut self) -> Task<'_, Exit> {
         Box::pin(async move {
-            let exit = self.exit().await;
+            let exit = self.watched.ended().await;
             self.drain().await;
             self.explained(exit)
         })
     }
 
     fn usage(&mut self) -> Task<'_, Option<Usage>> {
-        Box::pin(async { Ok(None) })
+        Box::pin(self.stats.usage())
     }
 
     fn inspect(&self) -> Task<'static, Option<String>> {

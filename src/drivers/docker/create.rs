@@ -13,13 +13,17 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use bollard::models::{
-    ContainerCreateBody, HealthConfig, HostConfig, HostConfigLogConfig, PortMap,
+    ContainerCreateBody, HealthConfig, HostConfig, HostConfigLogConfig, PortMap, RestartPolicy,
+    RestartPolicyNameEnum,
 };
 use bollard::query_parameters::{CreateContainerOptions, CreateContainerOptionsBuilder};
 
+pub(super) use isolation::capabilities;
+pub(super) use storage::{Shape, shape};
+
 use crate::model::{
-    ContainerOptions, HealthCheck, HealthProbe, HealthTest, LocalDocker, Logging, Mount, Port,
-    Protocol, Secret, Transport,
+    ContainerOptions, HealthCheck, HealthTest, LocalDocker, Logging, Mount, Port, Protocol, Secret,
+    Transport,
 };
 
 /// What one instance adds to what its backend configures.
@@ -57,7 +61,7 @@ pub fn creation(docker: &LocalDocker, transport: Transport, extras: &Extras) -> 
         user: options.user.clone(),
         working_dir: options.working_dir.clone(),
         stop_signal: options.stop_signal.clone(),
-        healthcheck: options.health.as_ref().map(health),
+        healthcheck: health(&options.health),
         tty: Some(false),
         ..ContainerCreateBody::default()
     };
@@ -65,6 +69,7 @@ pub fn creation(docker: &LocalDocker, transport: Transport, extras: &Extras) -> 
     let mut host = HostConfig {
         log_config: log(&options.logging),
         runtime: options.runtime.clone(),
+        restart_policy: Some(never()),
         ..HostConfig::default()
     };
     network::fill(
@@ -143,6 +148,14 @@ fn labels(options: &ContainerOptions, extras: &Extras) -> HashMap<String, String
     configured.chain(extras.labels.clone()).collect()
 }
 
+/// Restarts are ours.
+fn never() -> RestartPolicy {
+    RestartPolicy {
+        name: Some(RestartPolicyNameEnum::NO),
+        maximum_retry_count: None,
+    }
+}
+
 fn streams(body: &mut ContainerCreateBody, transport: Transport, keep_stdin_open: bool) {
     let attached = transport == Transport::Stdio;
     body.attach_stdin = Some(attached);
@@ -152,34 +165,26 @@ fn streams(body: &mut ContainerCreateBody, transport: Transport, keep_stdin_open
     body.stdin_once = Some(attached);
 }
 
-fn health(check: &HealthCheck) -> HealthConfig {
-    let HealthCheck::Probe(probe) = check else {
-        return HealthConfig {
-            test: Some(vec!["NONE".to_owned()]),
-            ..HealthConfig::default()
-        };
-    };
-    let HealthProbe {
-        test,
-        interval,
-        timeout,
-        start_period,
-        retries,
-    } = probe;
-    let test = test.as_ref().map(|test| match test {
+fn health(check: &HealthCheck) -> Option<HealthConfig> {
+    let test = check.test.as_ref().map(|test| match test {
         HealthTest::Command(words) => std::iter::once("CMD".to_owned())
             .chain(words.iter().cloned())
             .collect(),
         HealthTest::Shell(line) => vec!["CMD-SHELL".to_owned(), line.clone()],
     });
-    HealthConfig {
-        test,
-        interval: interval.map(nanoseconds),
-        timeout: timeout.map(nanoseconds),
-        start_period: start_period.map(nanoseconds),
-        retries: retries.map(i64::from),
+    let config = HealthConfig {
+        test: if check.disabled {
+            Some(vec!["NONE".to_owned()])
+        } else {
+            test
+        },
+        interval: check.interval.map(nanoseconds),
+        timeout: check.timeout.map(nanoseconds),
+        start_period: check.start_period.map(nanoseconds),
+        retries: check.retries.map(i64::from),
         start_interval: None,
-    }
+    };
+    (config != HealthConfig::default()).then_some(config)
 }
 
 fn nanoseconds(duration: Duration) -> i64 {

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::fs;
 use std::sync::LazyLock;
 
+pub use crate::drivers::Life;
 use crate::drivers::Order;
 use crate::drivers::process::Identity;
 use crate::model::{InstanceId, RunId};
@@ -70,15 +71,6 @@ fn filter(name: &str, value: &str) -> HashMap<String, Vec<String>> {
     HashMap::from([("label".to_owned(), vec![format!("{name}={value}")])])
 }
 
-/// Whether somebody is still there.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Life {
-    Lives,
-    Dead,
-    /// It ran on another machine or in another container: nobody here can tell.
-    Unknown,
-}
-
 /// Whether the envdeck that created what carries these labels still lives.
 pub fn life(labels: &Labels) -> Life {
     let owner = labels.get(OWNER).zip(labels.get(HOST));
@@ -92,6 +84,13 @@ pub fn life(labels: &Labels) -> Life {
 /// The run that created it.
 pub fn run(labels: &Labels) -> Option<RunId> {
     labels.get(RUN).map(|run| RunId::new(run.as_str()))
+}
+
+/// The instance that it was created for, if for one.
+pub fn instance(labels: &Labels) -> Option<InstanceId> {
+    labels
+        .get(INSTANCE)
+        .map(|instance| InstanceId::new(instance.as_str()))
 }
 
 /// A process, and where its id means something.

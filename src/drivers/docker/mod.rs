@@ -2,40 +2,50 @@
 
 mod address;
 mod attach;
+pub mod command_line;
 mod container;
-mod create;
-mod ending;
+pub mod create;
 mod engine;
 mod hijack;
 pub mod image;
 mod inspect;
 mod joint;
 pub mod labels;
+pub mod logs;
 mod reap;
 mod remover;
 mod shell;
+mod start;
+pub mod stats;
 pub mod template;
+pub mod watch;
 mod words;
 
+use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use parking_lot::Mutex;
 
 pub use self::address::{Address, NoAddress};
 pub use self::engine::Engine;
 
-use self::attach::Pump;
-use self::container::{Container, short};
-use self::create::{Creation, Extras, creation};
-use self::engine::{QUICK, USUAL};
-use self::remover::{Footprint, Remover};
+use self::engine::QUICK;
+use self::remover::Remover;
+use self::start::Start;
+use self::watch::Watcher;
 use self::words::Trouble;
-use super::{Driver, Order, Running, Task};
-use crate::model::{Failure, LocalDocker, Mode, RunId, Stage, Transport};
+use super::{Driver, Order, Running, Task, Trace};
+use crate::model::{Failure, Mode, RunId, Stage};
 
 /// Makes containers.
 pub struct Containers {
     engine: Engine,
     remover: Remover,
+    watchers: Mutex<HashMap<RunId, Watcher>>,
+    /// The engine was away when it should have been cleared.
+    owes_reaping: Arc<AtomicBool>,
     /// Where copies of templates are made.
     #[expect(dead_code, reason = "templates come next")]
     copies: PathBuf,
@@ -46,8 +56,18 @@ impl Containers {
         Self {
             remover: Remover::new(engine.clone()),
             engine,
+            watchers: Mutex::default(),
+            owes_reaping: Arc::default(),
             copies: copies.into(),
         }
+    }
+
+    /// One stream of events serves all containers of a run.
+    fn watcher(&self, run: &RunId) -> Watcher {
+        let mut watchers = self.watchers.lock();
+        let watcher = watchers.entry(run.clone());
+        let new = || Watcher::new(self.engine.clone(), run.clone());
+        watcher.or_insert_with(new).clone()
     }
 
     async fn begin(&self, order: Order) -> Result<Box<dyn Running>, Failure> {
@@ -56,77 +76,31 @@ impl Containers {
             let text = format!("{} is not a local_docker", backend.mode.name());
             return Err(Failure::other(Stage::Create, text));
         };
-        self.ping()
-            .await
-            .map_err(|trouble| trouble.at(Stage::Check))?;
-        // An earlier start of the same instance may still be on its way out, under the same name.
-        order.steps.tell("wait for removal");
-        self.remover.cleared(&order.instance).await;
-        order.steps.tell("create container");
-        let name: Arc<str> = name(&order).into();
-        let (footprint, id) = self
-            .create(spec, &order, &name)
-            .await
-            .map_err(|trouble| trouble.at(Stage::Create))?;
-        let started = self.start_created(spec, &order, name, footprint, id).await;
-        let running = started.map_err(|trouble| trouble.at(Stage::Start))?;
-        Ok(Box::new(running))
+        let ping = self.ping().await;
+        ping.map_err(|trouble| trouble.at(Stage::Check))?;
+        self.make_up_for_reaping(&order.run);
+        let start = Start {
+            engine: &self.engine,
+            remover: &self.remover,
+            watcher: self.watcher(&order.run),
+            spec,
+            order: &order,
+        };
+        Ok(Box::new(start.run().await?))
     }
 
-    async fn create(
-        &self,
-        spec: &LocalDocker,
-        order: &Order,
-        name: &str,
-    ) -> Result<(Footprint, Arc<str>), Trouble> {
-        let extras = Extras {
-            name: name.to_owned(),
-            labels: labels::of_instance(order),
-            ..Extras::default()
-        };
-        let Creation { options, body } = creation(spec, order.backend.transport, &extras);
-        let engine = self.engine.clone();
-        let asked = async move {
-            let created = engine.ask("create the container", USUAL, |docker| async move {
-                docker.create_container(Some(options), body).await
+    fn make_up_for_reaping(&self, run: &RunId) {
+        if self.owes_reaping.swap(false, Ordering::Relaxed) {
+            let (engine, run) = (self.engine.clone(), run.clone());
+            tokio::spawn(async move {
+                match reap::reap(&engine, &run).await {
+                    Ok(count) => {
+                        tracing::info!("local_docker: removed {count} left by killed runs");
+                    }
+                    Err(failure) => tracing::warn!("local_docker: leftovers stay: {failure}"),
+                }
             });
-            Ok(created.await?.id)
-        };
-        let footprint = Footprint::new(order.instance.clone(), self.remover.clone());
-        footprint.create(asked).await
-    }
-
-    async fn start_created(
-        &self,
-        spec: &LocalDocker,
-        order: &Order,
-        name: Arc<str>,
-        footprint: Footprint,
-        id: Arc<str>,
-    ) -> Result<Container, Trouble> {
-        let speaks = order.backend.transport == Transport::Stdio;
-        order.steps.tell(format!("start container {}", short(&id)));
-        let (pump, pipes) = Pump::start(&self.engine, &id, speaks, &order.log).await?;
-        let started = self.engine.ask("start the container", USUAL, |docker| {
-            let id = id.clone();
-            async move { docker.start_container(&id, None).await }
-        });
-        started.await?;
-        let (watching, ended) = ending::watch(&self.engine, &id);
-        Ok(Container {
-            engine: self.engine.clone(),
-            id,
-            name,
-            image: spec.image.as_str().into(),
-            pipes,
-            pump: Some(pump),
-            drain_until: None,
-            ended,
-            _watching: watching,
-            secrets: Arc::new(spec.options.environment.clone()),
-            log: order.log.clone(),
-            footprint,
-        })
+        }
     }
 
     async fn ping(&self) -> Result<(), Trouble> {
@@ -158,23 +132,21 @@ impl Driver for Containers {
 
     fn reap(&self, run: &RunId) -> Task<'_, usize> {
         let run = run.clone();
-        Box::pin(async move { reap::reap(&self.engine, &run).await })
+        Box::pin(async move {
+            let reaped = reap::reap(&self.engine, &run).await;
+            self.owes_reaping.store(reaped.is_err(), Ordering::Relaxed);
+            reaped
+        })
+    }
+
+    fn traces(&self) -> Task<'_, Vec<Trace>> {
+        Box::pin(async {
+            let traces = reap::traces(&self.engine).await;
+            traces.map_err(|trouble| trouble.at(Stage::Check))
+        })
     }
 
     fn settle(&self) -> Task<'_, ()> {
         Box::pin(self.remover.settle())
     }
-}
-
-/// `envdeck-filesystem-1a2b3c4d`: names of containers are letters, digits and `_.-`.
-fn name(order: &Order) -> String {
-    let letter = |c: char| {
-        if c.is_ascii_alphanumeric() || "_.-".contains(c) {
-            c
-        } else {
-            '-'
-        }
-    };
-    let backend: String = order.backend.name.chars().map(letter).collect();
-    format!("envdeck-{backend}-{}", order.instance)
 }

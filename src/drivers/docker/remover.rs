@@ -10,8 +10,8 @@ use bollard::query_parameters::{ListContainersOptionsBuilder, RemoveContainerOpt
 use futures::future::join_all;
 use parking_lot::Mutex;
 use tokio::runtime::Handle;
-use tokio::task::JoinHandle;
-use tokio::time::sleep;
+use tokio::sync::oneshot;
+use tokio::time::{Instant, sleep};
 use tokio_util::task::TaskTracker;
 
 use super::engine::{Engine, QUICK, USUAL};
@@ -23,8 +23,8 @@ use crate::model::{Failure, InstanceId, Stage};
 const PAUSES: [Duration; 2] = [Duration::from_millis(100), Duration::from_secs(5)];
 /// Attempts that the engine itself refuses; while it is away, there is no end to them.
 const ATTEMPTS: u32 = 6;
-/// Without any removal in this time, nobody waits for more of them.
-const STANDSTILL: Duration = Duration::from_secs(5);
+/// Without any removal in this time nobody waits for more of them: while an engine answers, and while it does not.
+const STANDSTILL: [Duration; 2] = [Duration::from_secs(20), Duration::from_secs(3)];
 
 /// Removes in the background what was dropped. Cheap to clone.
 #[derive(Clone)]
@@ -76,18 +76,21 @@ impl Footprint {
     ) -> Result<(Self, Arc<str>), Trouble> {
         let (remover, instance) = (self.remover.clone(), self.instance.clone());
         let runtime = self.runtime.clone();
-        let created = remover.spawn(&runtime, &instance, async move {
+        // Not by the task's own result: what nobody takes must be on its way out before the task ends.
+        let (tell, told) = oneshot::channel();
+        remover.spawn(&runtime, &instance, async move {
             self.container = Container::Unsure;
             let created = create
                 .await
-                .inspect_err(|trouble| self.settle_for_none(trouble))?;
-            let id: Arc<str> = created.into();
-            self.container = Container::Id(id.clone());
-            Ok((self, id))
+                .inspect_err(|trouble| self.settle_for_none(trouble));
+            let _ = tell.send(created.map(|id| {
+                let id: Arc<str> = id.into();
+                self.container = Container::Id(id.clone());
+                (self, id)
+            }));
         });
         // It can only be lost with the runtime.
-        created
-            .await
+        told.await
             .unwrap_or_else(|_| Err(Trouble::lost("create the container")))
     }
 
@@ -133,18 +136,25 @@ impl Remover {
         }
     }
 
-    fn spawn<T: Send + 'static>(
+    fn spawn(
         &self,
         runtime: &Handle,
         instance: &InstanceId,
-        task: impl Future<Output = T> + Send + 'static,
-    ) -> JoinHandle<T> {
+        task: impl Future<Output = ()> + Send + 'static,
+    ) {
         let mut tasks = self.shared.tasks.lock();
         tasks.retain(|_, tracker| !tracker.is_empty());
         let tracker = tasks.entry(instance.clone()).or_default();
         // Closed trackers take tasks, too; only then waiting ends when there are none.
         tracker.close();
-        tracker.spawn_on(task, runtime)
+        tracker.spawn_on(task, runtime);
+    }
+
+    /// Instances of which something is on its way out.
+    fn busy(&self) -> Vec<TaskTracker> {
+        let tasks = self.shared.tasks.lock();
+        let busy = tasks.values().filter(|tracker| !tracker.is_empty());
+        busy.cloned().collect()
     }
 
     /// Resolves when nothing of an earlier start of this instance is on its way out any more.
@@ -157,40 +167,48 @@ impl Remover {
 
     /// Resolves when all that was dropped is gone, or with what of it stays.
     pub async fn settle(&self) -> Result<(), Failure> {
-        let tasks: Vec<_> = self.shared.tasks.lock().values().cloned().collect();
-        let gone = join_all(tasks.iter().map(TaskTracker::wait));
         tokio::select! {
-            _ = gone => {}
+            () = self.idle() => {}
             () = self.standstill() => {}
         }
-        let waiting: Vec<_> = {
-            let tasks = self.shared.tasks.lock();
-            let busy = tasks.iter().filter(|(_, tracker)| !tracker.is_empty());
-            busy.map(|(instance, _)| instance.clone()).collect()
-        };
+        let waiting = self.busy().len();
         let left = self.shared.left.lock();
-        let why = left.values().next();
-        match waiting.len().max(left.len()) {
-            0 => Ok(()),
-            count => {
-                let why = why.map_or_else(
-                    || "the engine is slow".to_owned(),
-                    |failure| failure.cause.to_string(),
-                );
-                let text = format!("containers of {count} instances may be left: {why}");
-                Err(Failure::other(Stage::Remove, text).hint("`envdeck gc` removes them"))
-            }
+        let count = waiting.max(left.len());
+        if count == 0 {
+            return Ok(());
+        }
+        let why = left.values().next().map_or_else(
+            || "the engine is slow".to_owned(),
+            |failure| failure.cause.to_string(),
+        );
+        let text = format!("containers of {count} instances may be left: {why}");
+        Err(Failure::other(Stage::Remove, text).hint("`envdeck gc` removes them"))
+    }
+
+    async fn idle(&self) {
+        loop {
+            // What ends may begin another one: the creation that nobody waits for, a removal.
+            match self.busy() {
+                busy if busy.is_empty() => return,
+                busy => join_all(busy.iter().map(TaskTracker::wait)).await,
+            };
         }
     }
 
     async fn standstill(&self) {
+        let [patient, away] = STANDSTILL;
         let mut before = None;
+        let mut since = Instant::now();
         loop {
             let now = self.shared.removed.load(Ordering::Relaxed);
-            if before.replace(now) == Some(now) {
+            if before.replace(now) != Some(now) {
+                since = Instant::now();
+            }
+            let is_away = !self.shared.left.lock().is_empty();
+            if since.elapsed() >= if is_away { away } else { patient } {
                 return;
             }
-            sleep(STANDSTILL).await;
+            sleep(PAUSES[0]).await;
         }
     }
 

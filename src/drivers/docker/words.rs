@@ -116,6 +116,12 @@ impl Trouble {
         self.status() == Some(404)
     }
 
+    /// Whether only the name of what was to be created is not free.
+    pub fn is_name_taken(&self) -> bool {
+        let said = self.message().unwrap_or_default();
+        self.status() == Some(409) && said.contains("already in use")
+    }
+
     /// What the engine said, where it refused.
     pub fn message(&self) -> Option<&str> {
         match &self.kind {
@@ -279,7 +285,7 @@ const KNOWN: &[Known] = &[
     },
     Known {
         words: &["is already in use by container"],
-        hint: "choose another `--name`, or none, or remove that container",
+        hint: "remove that container, or give it another name",
     },
     Known {
         words: &["port is already allocated"],
@@ -403,7 +409,7 @@ mod tests {
                 409,
                 "Conflict. The container name \"/x\" is already in use by container \"0a\". You have to remove (or rename) that container to be able to reuse that name.",
                 "already in use",
-                "--name",
+                "remove that container",
             ),
             (
                 500,

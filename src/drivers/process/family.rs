@@ -40,6 +40,10 @@ impl Family {
         self.leader.pid
     }
 
+    pub fn leader(&self) -> Identity {
+        self.leader
+    }
+
     /// Who lives, in a snapshot not older than `since`. Blocks for some milliseconds.
     pub fn members(&self, since: Instant) -> Vec<Identity> {
         let snapshot = self.table.since(since);

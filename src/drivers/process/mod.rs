@@ -4,11 +4,16 @@ mod diagnose;
 mod family;
 mod orphans;
 mod running;
+mod shell;
 mod table;
 mod usage;
 
 use std::process::Stdio;
 use std::sync::Arc;
+use std::time::Duration;
+
+use futures::future::join_all;
+use parking_lot::Mutex;
 
 use tokio::process::{Child, Command};
 
@@ -16,7 +21,7 @@ use self::family::Family;
 use self::running::{Child as RunningChild, Pipes};
 pub(super) use self::table::Identity;
 use self::table::Table;
-use super::{Driver, Order, Running, Task};
+use super::{Driver, Order, Running, Task, Trace};
 use crate::model::{Failure, LocalProcess, Mode, RunId, Stage};
 
 /// The environment variables that tell whose a process is, also after its parents are gone.
@@ -25,11 +30,23 @@ const RUN: &str = "ENVDECK_RUN";
 const OWNER: &str = "ENVDECK_OWNER";
 const INSTANCE: &str = "ENVDECK_INSTANCE";
 
+/// What keeps well-known programs from asking for passwords on the terminal behind our back: they fail instead, and
+/// say so. Only where the user has not decided otherwise; a graphical askpass still asks.
+const QUIET: [(&str, &str); 3] = [
+    ("GIT_TERMINAL_PROMPT", "0"),
+    ("SSH_ASKPASS_REQUIRE", "force"),
+    ("SSH_ASKPASS", "false"),
+];
+
 /// Makes child processes.
 #[derive(Default)]
 pub struct Processes {
     table: Arc<Table>,
+    dropped: Dropped,
 }
+
+/// Families that were dropped, and so killed, but not seen to end.
+type Dropped = Arc<Mutex<Vec<Family>>>;
 
 impl Driver for Processes {
     fn kind(&self) -> &'static str {
@@ -53,8 +70,14 @@ impl Driver for Processes {
                 return Err(Failure::other(Stage::Start, "the process has no pipes"));
             };
             let family = Family::new(self.table.clone(), pid, &order.instance);
-            let running: Box<dyn Running> =
-                Box::new(RunningChild::new(child, pipes, family, spec, order.log));
+            let running: Box<dyn Running> = Box::new(RunningChild::new(
+                child,
+                pipes,
+                family,
+                self.dropped.clone(),
+                spec,
+                order.log,
+            ));
             Ok(running)
         })
     }
@@ -62,14 +85,37 @@ impl Driver for Processes {
     fn reap(&self, _run: &RunId) -> Task<'_, usize> {
         Box::pin(async { Ok(orphans::end().await) })
     }
+
+    fn traces(&self) -> Task<'_, Vec<Trace>> {
+        Box::pin(async { Ok(family::blocking(orphans::traces).await) })
+    }
+
+    fn settle(&self) -> Task<'_, ()> {
+        Box::pin(async {
+            let dropped = self.dropped.lock().clone();
+            let ends = join_all(dropped.iter().map(|family| family.end(Duration::ZERO))).await;
+            let left: Vec<_> = ends.into_iter().flat_map(|ending| ending.left).collect();
+            // Others may have been dropped meanwhile; what cannot be killed is waited for once.
+            self.dropped
+                .lock()
+                .retain(|family| !dropped.iter().any(|seen| seen.pid() == family.pid()));
+            if left.is_empty() {
+                Ok(())
+            } else {
+                Err(running::survivors(&left))
+            }
+        })
+    }
 }
 
 /// Starts it in its own group, so that our terminal's Ctrl-C does not reach it.
 fn spawn(spec: &LocalProcess, order: &Order, owner: &str) -> Result<Child, Failure> {
     diagnose::directory(spec)?;
     let mut command = Command::new(&spec.command);
+    let is_undecided = |name: &str| std::env::var_os(name).is_none();
     command
         .args(&spec.args)
+        .envs(QUIET.into_iter().filter(|(name, _)| is_undecided(name)))
         .envs(spec.env.iter().map(|(name, value)| (name, value.expose())))
         .env(RUN, order.run.as_str())
         .env(OWNER, owner)

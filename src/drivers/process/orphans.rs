@@ -8,9 +8,11 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::Signal;
 use tokio::time::sleep;
 
-use super::OWNER;
 use super::family::{blocking, send};
 use super::table::{Entry, Environment, Identity, Table};
+use super::{INSTANCE, OWNER, RUN};
+use crate::drivers::{Life, Trace};
+use crate::model::{InstanceId, RunId};
 
 /// Between SIGTERM and SIGKILL.
 const GRACE: Duration = Duration::from_secs(2);
@@ -32,36 +34,71 @@ pub async fn end() -> usize {
     orphans.iter().filter(|orphan| !orphan.is_alive()).count()
 }
 
-enum Belongs {
-    Nobody,
-    Living,
-    Dead,
+/// Whose a process says it is.
+struct Owned {
+    life: Life,
+    run: Option<RunId>,
+    instance: Option<InstanceId>,
+}
+
+impl Owned {
+    fn is_orphan(&self) -> bool {
+        self.life == Life::Dead
+    }
 }
 
 /// Processes of a dead owner, and those in their groups that belong to nobody.
 fn find() -> Vec<Identity> {
     let snapshot = Table::default().since(Instant::now());
     let spared = lineage(&snapshot.entries);
-    let known: Vec<(&Entry, Belongs)> = snapshot
+    let known: Vec<(&Entry, Option<Owned>)> = snapshot
         .entries
         .iter()
         .filter(|entry| !spared.contains(&entry.id.pid) && !spared.contains(&entry.group))
-        .map(|entry| (entry, belongs(entry.id.pid)))
+        .map(|entry| (entry, owned(entry.id.pid)))
         .collect();
     let groups: HashSet<i32> = known
         .iter()
-        .filter(|(_, belongs)| matches!(belongs, Belongs::Dead))
+        .filter(|(_, owned)| owned.as_ref().is_some_and(Owned::is_orphan))
         .map(|(entry, _)| entry.group)
         .collect();
     known
         .iter()
-        .filter(|(entry, belongs)| match belongs {
-            Belongs::Dead => true,
-            Belongs::Nobody => groups.contains(&entry.group),
-            Belongs::Living => false,
+        .filter(|(entry, owned)| match owned {
+            Some(owned) => owned.is_orphan(),
+            None => groups.contains(&entry.group),
         })
         .map(|(entry, _)| entry.id)
         .collect()
+}
+
+/// All processes that say whose they are, but ourselves and our ancestors. None where the system does not show
+/// environments.
+pub fn traces() -> Vec<Trace> {
+    let snapshot = Table::default().since(Instant::now());
+    let spared = lineage(&snapshot.entries);
+    let trace = |pid: i32| {
+        let owned = owned(pid)?;
+        Some(Trace {
+            kind: "process",
+            id: pid.to_string(),
+            what: command_line(pid),
+            run: owned.run,
+            instance: owned.instance,
+            life: owned.life,
+        })
+    };
+    let others = snapshot.entries.iter().map(|entry| entry.id.pid);
+    others
+        .filter(|pid| !spared.contains(pid))
+        .filter_map(trace)
+        .collect()
+}
+
+fn command_line(pid: i32) -> String {
+    let words = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+    let words = words.strip_suffix(b"\0").unwrap_or(&words);
+    String::from_utf8_lossy(words).replace('\0', " ")
 }
 
 /// Ourselves, our group and our ancestors: one of those may have been started by an envdeck, too.
@@ -77,17 +114,22 @@ fn lineage(entries: &[Entry]) -> HashSet<i32> {
     spared
 }
 
-fn belongs(pid: i32) -> Belongs {
-    let Some(environment) = Environment::of(pid) else {
-        return Belongs::Nobody;
-    };
-    match environment.get(OWNER).and_then(parse) {
-        None => Belongs::Nobody,
+fn owned(pid: i32) -> Option<Owned> {
+    let environment = Environment::of(pid)?;
+    let owner = environment.get(OWNER).and_then(parse)?;
+    let life = if namespace(pid) != namespace(std::process::id()) {
         // The owner's process id means nothing to us if it was given in another container.
-        Some(_) if namespace(pid) != namespace(std::process::id()) => Belongs::Living,
-        Some(owner) if owner.is_alive() => Belongs::Living,
-        Some(_) => Belongs::Dead,
-    }
+        Life::Unknown
+    } else if owner.is_alive() {
+        Life::Lives
+    } else {
+        Life::Dead
+    };
+    Some(Owned {
+        life,
+        run: environment.get(RUN).map(RunId::new),
+        instance: environment.get(INSTANCE).map(InstanceId::new),
+    })
 }
 
 fn parse(owner: &str) -> Option<Identity> {

@@ -11,10 +11,13 @@ use tokio::process::{self, ChildStderr, ChildStdin, ChildStdout};
 use tokio::time::{Instant, timeout, timeout_at};
 use tokio_util::task::AbortOnDropHandle;
 
+use super::Dropped;
 use super::family::{Ending, Family, blocking};
+use super::shell;
+use super::table::Identity;
 use super::usage::{self, MEMBERS_AGE, Meter};
-use crate::drivers::{Endpoint, Facts, Running, Task, Usage};
-use crate::model::{Exit, Failure, LocalProcess, Stage};
+use crate::drivers::{Endpoint, Facts, Running, Shell, Task, Usage, WindowSize};
+use crate::model::{Exit, Failure, LocalProcess, Stage, shell_word};
 use crate::stores::logs::{LogWriter, Source};
 
 /// For the rest of stderr after the end; a grandchild may hold the pipe open.
@@ -47,6 +50,9 @@ pub struct Child {
     process: process::Child,
     endpoint: Option<(ChildStdin, ChildStdout)>,
     family: Family,
+    /// Where it goes when it is dropped before it is over.
+    dropped: Dropped,
+    spec: LocalProcess,
     facts: Vec<(Arc<str>, Arc<str>)>,
     log: LogWriter,
     /// Copies stderr to the log until its end.
@@ -62,6 +68,7 @@ impl Child {
         child: process::Child,
         pipes: Pipes,
         family: Family,
+        dropped: Dropped,
         spec: &LocalProcess,
         log: LogWriter,
     ) -> Self {
@@ -70,7 +77,9 @@ impl Child {
             process: child,
             endpoint: Some((pipes.stdin, pipes.stdout)),
             facts: facts(spec, family.pid()),
+            spec: spec.clone(),
             family,
+            dropped,
             log,
             pump: Some(AbortOnDropHandle::new(pump)),
             drain_until: None,
@@ -107,17 +116,16 @@ impl Child {
             self.log.end(Source::Stderr);
         }
         self.is_over = true;
-        let pids: Vec<i32> = left.iter().map(|member| member.pid).collect();
-        match pids.first() {
+        match left.first() {
             None if reaped => Ok(()),
-            None => Err(survivors(&[self.family.pid()])),
-            Some(_) => Err(survivors(&pids)),
+            None => Err(survivors(&[self.family.leader()])),
+            Some(_) => Err(survivors(&left)),
         }
     }
 }
 
-fn survivors(pids: &[i32]) -> Failure {
-    let pids: Vec<String> = pids.iter().map(ToString::to_string).collect();
+pub fn survivors(left: &[Identity]) -> Failure {
+    let pids: Vec<String> = left.iter().map(|left| left.pid.to_string()).collect();
     let pids = pids.join(", ");
     Failure::other(
         Stage::Stop,
@@ -138,7 +146,7 @@ async fn pump(mut stderr: ChildStderr, log: LogWriter) {
 fn facts(spec: &LocalProcess, pid: i32) -> Vec<(Arc<str>, Arc<str>)> {
     let words: Vec<String> = std::iter::once(&spec.command)
         .chain(&spec.args)
-        .map(|word| quoted(word))
+        .map(|word| shell_word(word))
         .collect();
     let directory = spec
         .cwd
@@ -157,17 +165,7 @@ fn facts(spec: &LocalProcess, pid: i32) -> Vec<(Arc<str>, Arc<str>)> {
     facts
 }
 
-/// A word as a shell would need it.
-fn quoted(word: &str) -> String {
-    let is_plain = |c: char| c.is_alphanumeric() || "-_./:=@%+,".contains(c);
-    if !word.is_empty() && word.chars().all(is_plain) {
-        word.to_owned()
-    } else {
-        format!("'{}'", word.replace('\'', r"'\''"))
-    }
-}
-
-fn exit(status: ExitStatus) -> Exit {
+pub(super) fn exit(status: ExitStatus) -> Exit {
     Exit {
         code: status.code(),
         signal: status.signal(),
@@ -213,6 +211,10 @@ impl Running for Child {
         })
     }
 
+    fn shell(&self, size: WindowSize) -> Task<'static, Shell> {
+        shell::open(&self.spec, size)
+    }
+
     fn stop(mut self: Box<Self>, grace: Duration) -> Task<'static, ()> {
         Box::pin(async move { self.end(grace).await })
     }
@@ -222,6 +224,7 @@ impl Drop for Child {
     fn drop(&mut self) {
         if !self.is_over {
             self.family.signal(Signal::SIGKILL);
+            self.dropped.lock().push(self.family.clone());
         }
     }
 }

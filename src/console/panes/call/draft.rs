@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use crossterm::event::{KeyCode, KeyEvent};
 
+use crate::arguments::json_text::{Members, compact, pretty};
 use crate::console::widgets::editor::Editor;
 use crate::console::widgets::form::Form;
-use crate::console::widgets::form::json_text::{Members, compact, pretty};
 use crate::model::ToolSpec;
 
 pub struct Draft {

@@ -2,37 +2,83 @@
 
 use std::sync::Arc;
 
-use crate::console::effect::Intent;
+use crate::console::action::Action;
+use crate::console::effect::{Effect, Intent};
 use crate::console::modals::confirm::Confirm;
 use crate::console::modals::death_card::DeathCardPage;
 use crate::console::modals::inspect::Inspect;
-use crate::console::panes::PaneKind;
-use crate::console::widgets::text::plural;
+use crate::console::panes::{Cx, PaneKind};
+use crate::console::widgets::text::{cut, plural};
 use crate::model::{Command, Instance, Level, Notice, Phase};
 use crate::stores::lines::clean;
 
+/// Columns of a copied command that are told.
+const COMMAND: usize = 60;
+
+/// What an action means for an instance; `None`: nothing.
+pub fn act(action: Action, instance: &Arc<Instance>, cx: &Cx) -> Option<Vec<Intent>> {
+    let intents = match action {
+        Action::Open => open(instance),
+        Action::Inspect => inspect(instance),
+        Action::OpenShell => vec![shell(instance)],
+        Action::RunAgain => restart(instance),
+        Action::StopStart => stop_or_start(instance),
+        Action::Remove => remove(instance),
+        Action::Copy => vec![Intent::copy(
+            instance.id.as_str(),
+            format!("instance id {}", clean(instance.id.short())),
+        )],
+        Action::CopyCommand => vec![copy_command(instance, cx)],
+        _ => return None,
+    };
+    Some(intents)
+}
+
+/// How to start the same from a shell; what runs inside envdeck is started with it.
+fn copy_command(instance: &Instance, cx: &Cx) -> Intent {
+    let command = instance.facts.iter().find(|(name, _)| **name == *"command");
+    let (command, what) = match command {
+        Some((_, command)) => (&**command, format!("the command of {}", name(instance))),
+        None => (
+            &*cx.about.invocation,
+            "the command that opens this configuration".to_owned(),
+        ),
+    };
+    Intent::copy(
+        command,
+        format!("{what}: {}", cut(&clean(command), COMMAND)),
+    )
+}
+
+fn shell(instance: &Instance) -> Intent {
+    Intent::Run(Effect::OpenShell {
+        instance: instance.id.clone(),
+        name: name(instance),
+    })
+}
+
 /// The tools of a living one, the evidence of a dead one.
-pub fn open(instance: &Arc<Instance>) -> Intent {
+pub fn open(instance: &Arc<Instance>) -> Vec<Intent> {
     match instance.phase {
         Phase::Failed | Phase::Waiting => evidence(instance),
-        _ => Intent::Focus(PaneKind::Tools),
+        _ => vec![Intent::Focus(PaneKind::Tools)],
     }
 }
 
 /// Everything about it; the evidence first if it failed.
-pub fn inspect(instance: &Arc<Instance>) -> Intent {
+fn inspect(instance: &Arc<Instance>) -> Vec<Intent> {
     if instance.phase == Phase::Failed {
         evidence(instance)
     } else {
-        Intent::Open(Box::new(Inspect::new(instance)))
+        Inspect::open(instance)
     }
 }
 
 /// The death card, or the plain facts if nothing died.
-fn evidence(instance: &Arc<Instance>) -> Intent {
+pub fn evidence(instance: &Arc<Instance>) -> Vec<Intent> {
     match DeathCardPage::new(instance) {
-        Some(page) => Intent::Open(Box::new(page)),
-        None => Intent::Open(Box::new(Inspect::new(instance))),
+        Some(page) => vec![Intent::Open(Box::new(page))],
+        None => Inspect::open(instance),
     }
 }
 
@@ -53,7 +99,7 @@ fn calls_lost(instance: &Instance) -> Vec<String> {
 }
 
 /// At once, unless calls would be lost.
-pub fn restart(instance: &Instance) -> Vec<Intent> {
+fn restart(instance: &Instance) -> Vec<Intent> {
     let restart = Intent::send(Command::Restart(instance.id.clone()));
     let lost = calls_lost(instance);
     if lost.is_empty() {
@@ -68,7 +114,7 @@ pub fn restart(instance: &Instance) -> Vec<Intent> {
 }
 
 /// Stopping asks; starting does not.
-pub fn stop_or_start(instance: &Instance) -> Vec<Intent> {
+fn stop_or_start(instance: &Instance) -> Vec<Intent> {
     let id = instance.id.clone();
     match instance.phase {
         Phase::Stopped | Phase::Failed => vec![Intent::send(Command::Start(id))],
@@ -90,7 +136,7 @@ pub fn stop_or_start(instance: &Instance) -> Vec<Intent> {
 }
 
 /// Asks.
-pub fn remove(instance: &Instance) -> Vec<Intent> {
+fn remove(instance: &Instance) -> Vec<Intent> {
     let mut lost = vec![format!(
         "it is taken out of session {}, with its log and tool list",
         clean(instance.session.short())

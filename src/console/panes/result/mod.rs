@@ -183,11 +183,7 @@ fn text_of(pager: &Pager) -> Result<String, String> {
 }
 
 fn told(sought: Sought) -> Vec<Intent> {
-    match sought {
-        Sought::Found { wrapped: true } => vec![tell(Level::Info, "search wrapped around")],
-        Sought::Found { wrapped: false } => Vec::new(),
-        Sought::Nothing => vec![tell(Level::Warn, "no match")],
-    }
+    sought.notice().map(Intent::Tell).into_iter().collect()
 }
 
 fn tell(level: Level, text: impl Into<Arc<str>>) -> Intent {

@@ -4,9 +4,9 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
 
+use crate::arguments::json_text::compact;
 use crate::console::panes::Cx;
 use crate::console::theme::Role;
-use crate::console::widgets::form::json_text::compact;
 use crate::console::widgets::pen::{Pen, paragraph};
 use crate::model::{Call, Cause, Failure, Obedience, Outcome};
 

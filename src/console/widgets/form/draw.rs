@@ -3,8 +3,8 @@
 use ratatui::buffer::Buffer;
 use ratatui::layout::{Position, Rect};
 
-use super::schema::Kind;
 use super::{Entry, Field, Form, State};
+use crate::arguments::schema::Kind;
 use crate::console::panes::Cx;
 use crate::console::theme::{Role, Theme};
 use crate::console::widgets::grid::mark;

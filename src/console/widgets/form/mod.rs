@@ -2,8 +2,6 @@
 
 mod draw;
 mod field;
-pub mod json_text;
-mod schema;
 #[cfg(test)]
 mod tests;
 
@@ -14,9 +12,9 @@ use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use serde_json::Value;
 
 pub use self::field::{Entry, Field, State};
-use self::json_text::{Members, check};
-use self::schema::{Kind, Spec};
 use super::prompt::Typed;
+use crate::arguments::json_text::{Members, check};
+use crate::arguments::schema::{Kind, Spec};
 
 /// A field's place among the rows.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -8,9 +8,9 @@ use ratatui::style::Style;
 
 use super::JsonTree;
 use super::node::{Body, Members, Node, Row, Text, is_foldable};
+use crate::arguments::json_text::quoted;
 use crate::console::panes::Cx;
 use crate::console::theme::{Role, Theme};
-use crate::console::widgets::form::json_text::quoted;
 use crate::console::widgets::grid::mark;
 use crate::console::widgets::matcher::Matcher;
 use crate::console::widgets::media;

@@ -3,6 +3,7 @@
 use super::JsonTree;
 use super::node::Place;
 use crate::console::widgets::matcher::Matcher;
+use crate::model::{Level, Notice};
 use crate::stores::document::{Kind, Lazy};
 
 /// A search that may have to wait for the background.
@@ -17,6 +18,19 @@ pub struct Seek {
 pub enum Sought {
     Found { wrapped: bool },
     Nothing,
+}
+
+impl Sought {
+    /// What is worth telling of it.
+    pub fn notice(self) -> Option<Notice> {
+        match self {
+            Sought::Found { wrapped: true } => {
+                Some(Notice::new(Level::Info, "search wrapped around"))
+            }
+            Sought::Found { wrapped: false } => None,
+            Sought::Nothing => Some(Notice::new(Level::Warn, "no match")),
+        }
+    }
 }
 
 impl JsonTree {

@@ -34,7 +34,7 @@ pub(super) fn fill(
 }
 
 /// The ways in which the engine takes mounts; each can say something that the others cannot.
-enum Shape {
+pub enum Shape {
     /// `source:target:options`: makes what is missing on the host, and knows labels.
     Bind(String),
     /// Knows drivers, and paths with colons.
@@ -42,7 +42,7 @@ enum Shape {
     Anonymous,
 }
 
-fn shape(mount: &Mount) -> Shape {
+pub fn shape(mount: &Mount) -> Shape {
     match &mount.source {
         MountSource::Host(host) if is_line(host, mount) => Shape::Bind(host_line(host, mount)),
         MountSource::Host(host) => Shape::Mount(Box::new(host_mount(host, mount))),

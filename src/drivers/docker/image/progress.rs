@@ -67,11 +67,12 @@ impl Progress {
             return Some(format!("unpack image, layers {ready}/{all}"));
         }
         let ready = done(State::Downloaded);
-        if size == 0 {
-            return Some(format!("pull image, layers {ready}/{all}"));
-        }
-        let bytes = megabytes(loaded, size);
-        Some(format!("pull image {bytes}, layers {ready}/{all}"))
+        Some(if size == 0 {
+            format!("pull image, layers {ready}/{all}")
+        } else {
+            let bytes = megabytes(loaded, size);
+            format!("pull image {bytes}, layers {ready}/{all}")
+        })
     }
 }
 

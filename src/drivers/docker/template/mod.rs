@@ -40,7 +40,8 @@ use crate::drivers::{Order, Steps};
 use crate::model::{
     BackendName, Failure, InstanceId, LocalDocker, Mount, RunId, Stage, Template, TemplateWay,
 };
-use crate::paths::{self, private_directory};
+use crate::paths::private_directory;
+use crate::runs;
 
 /// What an instance has of its template, for as long as it exists. Dropping it removes what nobody else needs;
 /// the container must be gone by then.
@@ -279,19 +280,18 @@ impl Templates {
         self.site.reads.ask(source.to_owned(), steps, work).await
     }
 
-    /// Removes the directories of runs that were killed, with what containers wrote there as root, and returns
-    /// how many that were. The containers of these runs must be gone.
+    /// Removes what containers of killed runs wrote into their copies as root, and returns how many runs that were.
+    /// These containers must be gone, and their runs' directories set aside.
     pub async fn reap(&self, run: &RunId) -> Result<usize, Failure> {
-        // COPIES is in the directory of the run, which is beside those of all other runs.
+        // The copies are in the directory of the run, which is beside those of all other runs.
         let Some(cache) = self.site.copies.parent().and_then(Path::parent) else {
             return Ok(0);
         };
-        let mut removed = 0;
-        for abandoned in paths::abandoned(cache) {
-            self.site.discards.sweep(run, abandoned.path()).await?;
-            removed += 1;
+        let gone = runs::gone(cache);
+        for path in &gone {
+            self.site.discards.sweep(run, path).await?;
         }
-        Ok(removed)
+        Ok(gone.len())
     }
 
     /// Resolves when all that was dropped is gone, or with what of it stays.

@@ -1,0 +1,79 @@
+//! `envdeck gc`: removes what killed runs left, and tells what that was.
+
+use std::io::Write;
+
+use futures::future::join_all;
+
+use super::exit::{self, Ending};
+use super::progress::Progress;
+use super::ps::leftovers;
+use super::survey::{Leftover, Survey};
+use crate::drivers::Installed;
+use crate::model::{Failure, RunId};
+use crate::paths::Paths;
+use crate::runs;
+use crate::stores::lines::clean;
+
+/// Removes it, or only tells of it; returns how the program ends.
+pub fn run(is_dry: bool, paths: &Paths, out: &mut dyn Write) -> anyhow::Result<Ending> {
+    let drivers = Installed::new(&paths.cache);
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    let before = runtime.block_on(Survey::take(paths, &drivers))?;
+    let left = before.left();
+    let blind = before
+        .blind
+        .iter()
+        .map(|(driver, failure)| format!("{driver}: {failure}"));
+    let mut problems: Vec<String> = blind.collect();
+    if is_dry {
+        tell(out, "would remove", &left)?;
+    } else {
+        problems.extend(runtime.block_on(remove(&drivers)));
+        runs::sweep(&paths.cache)?;
+        let after = runtime.block_on(Survey::take(paths, &drivers))?.left();
+        let is_there = |one: &Leftover| {
+            after
+                .iter()
+                .any(|left| (left.kind, &left.id) == (one.kind, &one.id))
+        };
+        let (there, gone): (Vec<_>, Vec<_>) = left.into_iter().partition(is_there);
+        tell(out, "removed", &gone)?;
+        problems.extend(
+            there
+                .iter()
+                .map(|one| format!("{} {}: still there", one.kind, one.id)),
+        );
+    }
+    for problem in &problems {
+        Progress::new().line(&format!("envdeck: {}", clean(problem)));
+    }
+    let code = if problems.is_empty() {
+        exit::OK
+    } else {
+        exit::ENVIRONMENT
+    };
+    Ok(Ending::Code(code))
+}
+
+/// Has all drivers remove what nobody owns any more; returns what went wrong.
+async fn remove(drivers: &Installed) -> Vec<String> {
+    // No run of ours: everything that is to stay belongs to one that lives.
+    let nobody = RunId::new("");
+    let reaped = drivers.all().into_iter().map(|driver| {
+        let nobody = nobody.clone();
+        async move {
+            let failed = |failure: Failure| format!("{}: {failure}", driver.kind());
+            driver.reap(&nobody).await.err().map(failed)
+        }
+    });
+    join_all(reaped).await.into_iter().flatten().collect()
+}
+
+fn tell(out: &mut dyn Write, done: &str, left: &[Leftover]) -> std::io::Result<()> {
+    if left.is_empty() {
+        return writeln!(out, "nothing is left by killed runs");
+    }
+    write!(out, "{done}:\n{}", leftovers(left))
+}
