@@ -217,6 +217,12 @@ fn set_aside(cache: &Path, abandoned: &[PathBuf]) -> Vec<RunId> {
     set_aside.collect()
 }
 
+/// What is left of abandoned runs: files that we may not remove ourselves, because a server in a container wrote
+/// them as somebody else.
+pub fn gone(cache: &Path) -> Vec<PathBuf> {
+    directories(cache, GONE).unwrap_or_default()
+}
+
 fn remove_gone(cache: &Path) {
     for path in gone(cache) {
         match fs::remove_dir_all(&path) {

@@ -48,7 +48,7 @@ async fn the_data_is_in_the_image_with_its_modes_and_links() {
     );
     let look =
         "cd /srv/data; cat folder/file; stat -c %a folder/file; readlink link; grep -c root: link";
-    assert_eq!(inside(&lab, &applied, look), "content\n640\n/etc/passwd\n1");
+    assert_eq!(inside(&lab, &applied, look), "content640\n/etc/passwd\n1");
     // The image is the base image otherwise.
     let format = "{{.Config.Cmd}} {{.Config.Env}}";
     let config = |image: &str| docker(&["image", "inspect", "--format", format, image]);
@@ -341,6 +341,7 @@ async fn a_delay_that_is_configured_is_kept_and_an_early_end_is_judged_by_its_st
     spec.commit_delay = Some(Duration::from_secs(1));
     let applied = lab.apply(&spec).await.unwrap();
     assert_eq!(inside(&lab, &applied, "cat /srv/index"), "file");
+    drop(applied);
     fs::write(lab.template().join("ill"), "").unwrap();
     let failure = lab.apply(&spec).await.err().unwrap();
     assert!(

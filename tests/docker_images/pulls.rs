@@ -12,7 +12,7 @@ use tokio::time::timeout;
 
 use crate::lab::{Lab, PATIENCE, TINY, docker, until, wanted};
 use crate::registry::{Registry, free_port};
-use crate::relay::Relay;
+use crate::relay::{Relay, Then};
 
 async fn ensure(lab: &Lab, reference: &str, pull: Pull) -> Result<Image, Failure> {
     ensure_wanted(lab, &wanted(reference, pull)).await
@@ -142,7 +142,7 @@ async fn the_progress_of_a_download_is_told_in_bytes_and_layers() {
     let registry = Registry::start();
     let pushed = registry.push("slow/image", 30_000_000);
     // The wire passes the manifest and a part of the layer, and so holds the download where it can be looked at.
-    let relay = Relay::start(registry.port, 20_000_000).await;
+    let relay = Relay::start(registry.port, 20_000_000, Then::Silence).await;
     let name = format!("{}/slow/image", relay.address);
     let lab = Lab::with(Logins::at("/nonexistent", ""), Duration::from_secs(3));
     let (steps, mut told) = Steps::new();
@@ -167,7 +167,6 @@ async fn the_progress_of_a_download_is_told_in_bytes_and_layers() {
             "check the network",
         ],
     );
-    until("end of the pull", || (relay.held() == 0).then_some(())).await;
 }
 
 #[tokio::test]
@@ -175,7 +174,7 @@ async fn the_progress_of_a_download_is_told_in_bytes_and_layers() {
 async fn a_pull_ends_when_the_last_one_who_waits_leaves() {
     let registry = Registry::start();
     let _pushed = registry.push("left/image", 10_000_000);
-    let relay = Relay::start(registry.port, 1_000_000).await;
+    let relay = Relay::start(registry.port, 1_000_000, Then::Trickle).await;
     let name = format!("{}/left/image", relay.address);
     let lab = Lab::new();
     let wanted = wanted(&name, Pull::Missing);
@@ -187,9 +186,9 @@ async fn a_pull_ends_when_the_last_one_who_waits_leaves() {
         let _ = futures::FutureExt::now_or_never(&mut stays);
         if both {
             let _ = futures::FutureExt::now_or_never(&mut leaves);
-            both = relay.held() == 0;
+            both = relay.slow() == 0;
         }
-        (relay.held() > 0).then_some(())
+        (relay.slow() > 0).then_some(())
     })
     .await;
     drop(leaves);
@@ -197,9 +196,9 @@ async fn a_pull_ends_when_the_last_one_who_waits_leaves() {
         timeout(Duration::from_secs(1), &mut stays).await.is_err(),
         "it goes on for the other"
     );
-    assert!(relay.held() > 0);
+    assert!(relay.slow() > 0);
     drop(stays);
-    until("end of the pull", || (relay.held() == 0).then_some(())).await;
+    until("end of the pull", || (relay.slow() == 0).then_some(())).await;
     timeout(PATIENCE, lab.images.settle())
         .await
         .expect("it ends");

@@ -13,7 +13,7 @@ use bollard::models::{ImageConfig, ImageInspect};
 
 pub use self::logins::Logins;
 use self::reference::Reference;
-use super::engine::{Engine, QUICK};
+use super::engine::{Engine, USUAL};
 use super::joint::Joint;
 use super::words::Trouble;
 use crate::drivers::Steps;
@@ -135,7 +135,7 @@ impl Images {
         let found = self
             .shared
             .engine
-            .ask("look for the image", QUICK, |docker| async move {
+            .ask("look for the image", USUAL, |docker| async move {
                 docker.inspect_image(&name).await
             });
         match found.await {

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use tar::{Builder, EntryType, Header};
 use tokio::sync::mpsc;
 
-use super::tree::{Entry, Kind, Tree, open, problem};
+use super::tree::{Entry, Kind, Tree, open, problem, shrunk};
 use super::work::Control;
 use crate::model::{Failure, Stage};
 
@@ -125,7 +125,7 @@ fn append(
             match content.error.take() {
                 Some(Wrong::Control(failure)) => Err(failure),
                 Some(Wrong::Read(error)) => Err(problem("read", &source, error)),
-                None if content.left > 0 => Err(changed(&source)),
+                None if content.left > 0 => Err(shrunk(&source)),
                 None => appended.map_err(broken),
             }
         }
@@ -178,11 +178,6 @@ impl Read for Content<'_> {
             }
         }
     }
-}
-
-fn changed(path: &Path) -> Failure {
-    let text = format!("{} became shorter while it was read", path.display());
-    Failure::other(Stage::Prepare, text).hint("leave the template alone while instances start")
 }
 
 /// The one who reads the archive has gone, and says why.

@@ -21,7 +21,7 @@ use super::warmup::Warmup;
 use super::work::{self, watched};
 use crate::drivers::Steps;
 use crate::drivers::docker::create::{Creation, Extras, creation};
-use crate::drivers::docker::engine::{Engine, QUICK, USUAL};
+use crate::drivers::docker::engine::{Engine, USUAL};
 use crate::drivers::docker::image::Image;
 use crate::drivers::docker::labels::{self, Labels};
 use crate::drivers::docker::remover::Footprint;
@@ -303,7 +303,7 @@ async fn destination(
 /// Where a path in the container leads if it is a link, empty for all else; `None` where there is nothing.
 async fn look(engine: &Engine, id: &str, path: &str) -> Result<Option<String>, Failure> {
     let options = ContainerArchiveInfoOptionsBuilder::new().path(path).build();
-    let found = engine.ask("look into the image", QUICK, |docker| async move {
+    let found = engine.ask("look into the image", USUAL, |docker| async move {
         docker.get_container_archive_info(id, Some(options)).await
     });
     match found.await {

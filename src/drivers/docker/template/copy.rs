@@ -2,14 +2,14 @@
 //! by itself when either side writes.
 
 use std::fs::{self, DirBuilder, File, FileTimes, OpenOptions, Permissions};
-use std::io::{self, Read, Write};
+use std::io::{self, Read};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt, chown, lchown, symlink};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use nix::unistd::geteuid;
 
-use super::tree::{Entry, Kind, Tree, below, open, problem};
+use super::tree::{Entry, Kind, Tree, below, open, problem, shrunk};
 use super::work::Control;
 use crate::model::Failure;
 
@@ -67,11 +67,17 @@ impl Copying<'_> {
                 self.own(entry, |uid, gid| lchown(&place, uid, gid))
                     .map_err(wrong)
             }
-            Kind::File { .. } => self.file(entry, &place, control),
+            Kind::File { size } => self.file(entry, *size, &place, control),
         }
     }
 
-    fn file(&mut self, entry: &Entry, place: &Path, control: &Control) -> Result<(), Failure> {
+    fn file(
+        &mut self,
+        entry: &Entry,
+        size: u64,
+        place: &Path,
+        control: &Control,
+    ) -> Result<(), Failure> {
         let source = self.tree.locate(entry);
         let from = open(&source).map_err(|error| problem("read", &source, error))?;
         let wrong = |error| problem("write", place, error);
@@ -81,8 +87,16 @@ impl Copying<'_> {
             .mode(0o600)
             .open(place)
             .map_err(wrong)?;
-        if !self.share(&from, &to) {
-            fill(&from, &to, control, wrong)?;
+        let mut left = if self.share(&from, &to) { 0 } else { size };
+        while left > 0 {
+            // The kernel copies.
+            match io::copy(&mut (&from).take(left.min(CHUNK)), &mut &to).map_err(wrong)? {
+                0 => return Err(shrunk(&source)),
+                copied => {
+                    left -= copied;
+                    control.advance(0, copied)?;
+                }
+            }
         }
         // First the owner: changing it takes setuid away.
         self.own(entry, |uid, gid| std::os::unix::fs::fchown(&to, uid, gid))
@@ -122,22 +136,6 @@ impl Copying<'_> {
 
     fn place(&self, entry: &Entry) -> PathBuf {
         below(self.target, &entry.path)
-    }
-}
-
-/// The kernel copies, chunk by chunk.
-fn fill(
-    from: &File,
-    mut to: &File,
-    control: &Control,
-    wrong: impl Fn(io::Error) -> Failure,
-) -> Result<(), Failure> {
-    loop {
-        let copied = io::copy(&mut from.take(CHUNK), &mut to).map_err(&wrong)?;
-        if copied == 0 {
-            return to.flush().map_err(&wrong);
-        }
-        control.advance(0, copied)?;
     }
 }
 

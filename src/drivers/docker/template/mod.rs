@@ -280,8 +280,8 @@ impl Templates {
         self.site.reads.ask(source.to_owned(), steps, work).await
     }
 
-    /// Removes the directories of runs that were killed, with what containers wrote there as root, and returns
-    /// how many that were. The containers of these runs must be gone.
+    /// Removes what containers of killed runs wrote into their copies as root, and returns how many runs that were.
+    /// These containers must be gone, and their runs' directories set aside.
     pub async fn reap(&self, run: &RunId) -> Result<usize, Failure> {
         // COPIES is in the directory of the run, which is beside those of all other runs.
         let Some(cache) = self.site.copies.parent().and_then(runs::beside) else {

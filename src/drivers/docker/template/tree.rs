@@ -201,6 +201,12 @@ fn special(path: &Path, kind: FileType) -> Failure {
     Failure::other(Stage::Prepare, text).hint("remove it from the template")
 }
 
+/// It has fewer bytes than it had when the template was read.
+pub fn shrunk(path: &Path) -> Failure {
+    let text = format!("{} became shorter while it was read", path.display());
+    Failure::other(Stage::Prepare, text).hint("leave the template alone while instances start")
+}
+
 /// What the system says, with the file that it is about.
 pub fn problem(doing: &str, path: &Path, error: io::Error) -> Failure {
     let hint = match error.kind() {
@@ -248,7 +254,7 @@ mod tests {
     fn parents_come_first_and_links_are_not_followed() {
         let root = template();
         symlink("..", root.path().join("b/up")).expect("linked");
-        let (control, told, _cancel) = channel();
+        let (control, _told, _cancel) = channel();
         let tree = Tree::read(root.path(), &control).expect("read");
         let paths: Vec<_> = tree
             .entries
@@ -262,7 +268,7 @@ mod tests {
                 to: "/etc/passwd".into()
             }
         );
-        assert_eq!(told.borrow().files, 6);
+        assert_eq!(control.tally().files, 6);
     }
 
     #[test]

@@ -1,8 +1,8 @@
 //! Work on files, off the reactor: it tells how far it is, ends when nobody waits, and may not stand still.
 
+use std::cell::Cell;
 use std::future::Future;
-use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 use tokio::time::timeout;
@@ -14,6 +14,9 @@ use crate::model::{Cause, Failure, Stage};
 
 /// A file system that does nothing for this long is taken for gone.
 const STALL: Duration = Duration::from_secs(60);
+
+/// Between two tellings: each costs the reactor more than a file does.
+const TELL: Duration = Duration::from_millis(50);
 
 /// How far work is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -32,20 +35,45 @@ impl Tally {
 /// What the work itself holds.
 pub struct Control {
     cancel: CancellationToken,
-    tally: watch::Sender<Tally>,
+    tally: Cell<Tally>,
+    told: watch::Sender<Tally>,
+    told_at: Cell<Instant>,
 }
 
 impl Control {
+    fn new(cancel: CancellationToken, told: watch::Sender<Tally>) -> Self {
+        Self {
+            cancel,
+            tally: Cell::default(),
+            told,
+            told_at: Cell::new(Instant::now()),
+        }
+    }
+
     /// Counts what was done; fails when nobody waits for the rest any more. To be called often.
     pub fn advance(&self, files: u64, bytes: u64) -> Result<(), Failure> {
-        self.tally.send_modify(|tally| {
-            tally.files += files;
-            tally.bytes += bytes;
-        });
+        let Tally {
+            files: so_far,
+            bytes: before,
+        } = self.tally.get();
+        let tally = Tally {
+            files: so_far + files,
+            bytes: before + bytes,
+        };
+        self.tally.set(tally);
+        if self.told_at.get().elapsed() >= TELL {
+            self.told_at.set(Instant::now());
+            self.told.send_replace(tally);
+        }
         if self.cancel.is_cancelled() {
             return Err(Failure::other(Stage::Prepare, "the template was given up"));
         }
         Ok(())
+    }
+
+    #[cfg(test)]
+    pub fn tally(&self) -> Tally {
+        self.tally.get()
     }
 }
 
@@ -59,8 +87,8 @@ pub async fn blocking<T: Send + 'static>(
 ) -> Result<T, Failure> {
     let cancel = CancellationToken::new();
     let _ends_with_us = cancel.clone().drop_guard();
-    let (tally, told) = watch::channel(Tally::default());
-    let control = Control { cancel, tally };
+    let (tell, told) = watch::channel(Tally::default());
+    let control = Control::new(cancel, tell);
     let working = tasks.spawn_blocking(move || work(&control));
     steps.tell(what);
     watched(steps, what, told, async {
@@ -105,13 +133,9 @@ fn stalled(what: &str) -> Failure {
     Failure::new(Stage::Prepare, cause).hint("is it on a network file system that does not answer?")
 }
 
-/// Where a channel ends in the thread that works.
-pub fn channel() -> (Arc<Control>, watch::Receiver<Tally>, CancellationToken) {
+/// For work that is not waited for by [`blocking`]: its own side, how far it is, and what cancels it.
+pub fn channel() -> (Control, watch::Receiver<Tally>, CancellationToken) {
     let cancel = CancellationToken::new();
-    let (tally, told) = watch::channel(Tally::default());
-    let control = Control {
-        cancel: cancel.clone(),
-        tally,
-    };
-    (Arc::new(control), told, cancel)
+    let (tell, told) = watch::channel(Tally::default());
+    (Control::new(cancel.clone(), tell), told, cancel)
 }
