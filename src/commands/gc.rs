@@ -16,7 +16,7 @@ use crate::stores::lines::clean;
 
 /// Removes it, or only tells of it; returns how the program ends.
 pub fn run(is_dry: bool, paths: &Paths, out: &mut dyn Write) -> anyhow::Result<Ending> {
-    let drivers = Installed::new();
+    let drivers = Installed::new(&paths.cache);
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;

@@ -22,7 +22,7 @@ const COMMAND: usize = 60;
 
 /// Prints it; returns how the program ends.
 pub fn run(is_json: bool, paths: &Paths, out: &mut dyn Write) -> anyhow::Result<Ending> {
-    let drivers = Installed::new();
+    let drivers = Installed::new(&paths.cache);
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;

@@ -9,17 +9,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::cursor::{Cursor, Fields};
+use super::interpolate::Environment;
 use super::problem::Report;
 use super::tree::Node;
 use super::{Config, Origin, backend, docker, remote, schema};
 use crate::model::{Backend, Limits, RemoteApi};
 
 /// What the backends of a file share.
-pub(super) struct Shared {
+pub(super) struct Shared<'a> {
     /// The directory of the file.
     pub base: PathBuf,
     /// `global_docker_options`.
-    pub docker: docker::Draft,
+    pub docker: docker::Draft<'a>,
+    pub env: Environment<'a>,
     pub apis: BTreeMap<String, Arc<RemoteApi>>,
     pub api_timeouts: ApiTimeouts,
 }
@@ -31,22 +33,24 @@ pub(super) struct ApiTimeouts {
     pub connect: Duration,
 }
 
-impl Shared {
+impl Shared<'_> {
     /// Relative paths count from the directory of the file.
     pub fn path(&self, path: &str) -> PathBuf {
         self.base.join(path)
     }
 }
 
-pub(super) fn config(root: &Node, file: &Path, report: &Report) -> Config {
+pub(super) fn config(root: &Node, file: &Path, env: Environment, report: &Report) -> Config {
     let root = Cursor::root(root, report).fields(schema::ROOT);
     let api_timeouts = api_timeouts(&root);
-    let shared = Shared {
+    let mut shared = Shared {
         base: directory_of(file),
-        docker: docker::globals(&root),
+        env,
+        docker: docker::Draft::default(),
         apis: remote_apis(&root, api_timeouts),
         api_timeouts,
     };
+    shared.docker = docker::globals(&root, &shared);
     Config {
         origin: Origin::File(file.to_owned()),
         backends: backends(&root, &shared),

@@ -32,6 +32,10 @@ impl<'a> Cursor<'a> {
         matches!(self.node.kind, Kind::Map(_))
     }
 
+    pub fn is_text(&self) -> bool {
+        matches!(self.node.kind, Kind::Text { .. })
+    }
+
     pub fn is_list(&self) -> bool {
         matches!(self.node.kind, Kind::List(_))
     }
@@ -58,6 +62,11 @@ impl<'a> Cursor<'a> {
         let text = format!("{text}: {}", other.path);
         self.report
             .add_pointing_at(self.node.id, &self.path, text, other.node.id);
+    }
+
+    /// How many problems the file has up to now.
+    pub fn problems(&self) -> usize {
+        self.report.len()
     }
 
     fn wrong<T>(&self, expected: &str) -> Option<T> {
@@ -132,6 +141,54 @@ impl<'a> Cursor<'a> {
             self.problem(format!("expected a whole number from {least} to {most}"));
         }
         found
+    }
+
+    /// A whole number of any sign.
+    pub fn signed(&self) -> Option<i64> {
+        let number = match &self.node.kind {
+            Kind::Number(number) => number.as_i64(),
+            Kind::Text {
+                text,
+                interpolated: true,
+            } => text.trim().parse().ok(),
+            _ => None,
+        };
+        number.or_else(|| self.wrong("a whole number"))
+    }
+
+    pub fn boolean(&self) -> Option<bool> {
+        match &self.node.kind {
+            Kind::Bool(value) => Some(*value),
+            Kind::Text {
+                text,
+                interpolated: true,
+            } if text.parse::<bool>().is_ok() => text.parse().ok(),
+            _ => self.wrong("true or false"),
+        }
+    }
+
+    /// Text, or a number as it would be written.
+    pub fn scalar(&self) -> Option<String> {
+        match &self.node.kind {
+            Kind::Number(number) => Some(number.to_string()),
+            _ => self.text().map(str::to_owned),
+        }
+    }
+
+    /// Like [`Self::scalar`], or nothing for nothing.
+    pub fn scalar_or_nothing(&self) -> Option<String> {
+        match &self.node.kind {
+            Kind::Null => Some(String::new()),
+            _ => self.scalar(),
+        }
+    }
+
+    /// Like [`Self::scalar`], or a boolean.
+    pub fn word(&self) -> Option<String> {
+        match &self.node.kind {
+            Kind::Bool(value) => Some(value.to_string()),
+            _ => self.scalar(),
+        }
     }
 
     /// A number of seconds, or text with a unit.

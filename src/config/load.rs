@@ -30,7 +30,7 @@ pub fn load(file: &Path, env: Environment) -> Result<Config, Invalid> {
     let mut root = parse(&text).map_err(|problem| Invalid::one(file, problem))?;
     let report = Report::default();
     tree::settle(&mut root, "", env, &report);
-    let config = check::config(&root, file, &report);
+    let config = check::config(&root, file, env, &report);
     match report.finish(file.to_owned(), |node| locate(&text, node)) {
         None => Ok(config),
         Some(invalid) => Err(invalid),

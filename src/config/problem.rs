@@ -125,6 +125,10 @@ struct Found {
 }
 
 impl Report {
+    pub fn len(&self) -> usize {
+        self.0.borrow().len()
+    }
+
     pub fn add(&self, node: NodeId, path: &str, text: impl Into<String>) {
         self.push(node, path, text.into(), None, None);
     }

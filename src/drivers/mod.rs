@@ -2,11 +2,13 @@
 
 pub mod docker;
 pub mod embedded;
+mod http_endpoint;
 pub mod process;
 mod shell;
 mod traces;
 
 use std::future::Future;
+use std::path::Path;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,6 +16,7 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::watch;
 
+pub use self::http_endpoint::{Contact, HttpEndpoint, Standing};
 pub use self::shell::Shell;
 pub use self::traces::{Life, Trace};
 
@@ -158,6 +161,8 @@ pub enum Endpoint {
         read: Box<dyn AsyncRead + Send + Unpin>,
         write: Box<dyn AsyncWrite + Send + Unpin>,
     },
+    /// Streamable HTTP, or what came before it.
+    Http(HttpEndpoint),
 }
 
 /// The driver for a mode, or why there is none.
@@ -169,30 +174,35 @@ pub trait Drivers: Send + Sync {
 pub struct Installed {
     embedded: Arc<embedded::Embedded>,
     process: Arc<process::Processes>,
+    docker: Arc<docker::Containers>,
 }
 
 impl Installed {
-    pub fn new() -> Self {
+    /// `directory` belongs to this run alone; copies of templates go below it.
+    pub fn new(directory: &Path) -> Self {
+        let engine = docker::Engine::of_user();
         Self {
             embedded: Arc::default(),
             process: Arc::default(),
+            docker: Arc::new(docker::Containers::new(engine, directory.join("copies"))),
         }
     }
 
     /// Every driver, for what is done once for all: clearing up after killed runs.
     pub fn all(&self) -> Vec<Arc<dyn Driver>> {
-        vec![self.embedded.clone(), self.process.clone()]
+        vec![
+            self.embedded.clone(),
+            self.process.clone(),
+            self.docker.clone(),
+        ]
     }
 
     /// Whether this build has a driver for `mode`.
     pub fn available(mode: &Mode) -> bool {
-        matches!(mode, Mode::Embedded | Mode::LocalProcess(_))
-    }
-}
-
-impl Default for Installed {
-    fn default() -> Self {
-        Self::new()
+        matches!(
+            mode,
+            Mode::Embedded | Mode::LocalProcess(_) | Mode::LocalDocker(_)
+        )
     }
 }
 
@@ -201,7 +211,8 @@ impl Drivers for Installed {
         match mode {
             Mode::Embedded => Ok(self.embedded.clone()),
             Mode::LocalProcess(_) => Ok(self.process.clone()),
-            Mode::LocalDocker(_) | Mode::RemoteHttpApi(_) => Err(Failure::new(
+            Mode::LocalDocker(_) => Ok(self.docker.clone()),
+            Mode::RemoteHttpApi(_) => Err(Failure::new(
                 Stage::Check,
                 Cause::NotBuilt { mode: mode.name() },
             )

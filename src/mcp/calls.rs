@@ -12,7 +12,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 
-use super::connection::{Link, OnProgress, Ticket};
+use super::link::{Goodbye, Link, OnProgress, Request, Ticket};
 use super::wire::{self, Payload};
 use super::{Answer, CallControl, NoAnswer, failure, questions};
 use crate::model::{Cause, Failure, Obedience, Progress, Stage};
@@ -96,12 +96,18 @@ impl<'a> Running<'a> {
             let watched = self.watched.clone();
             Arc::new(move |progress| watched.progressed(progress))
         };
+        let request = Request {
+            method: "tools/call",
+            params,
+            progress: Some(hook),
+            mirrored: self.link.mirrored(params.name, &params.arguments),
+        };
         let mut ticket = tokio::select! {
             biased;
             // Nothing was sent, so nothing can be obeyed.
             () = self.cancel.cancelled() => return Err(NoAnswer::Cancelled(Obedience::Silent)),
             at = expired(&mut self.deadline) => return Err(self.too_late(at)),
-            ticket = self.link.request("tools/call", params, Some(hook)) => ticket.map_err(failed)?,
+            ticket = self.link.request(request) => ticket.map_err(failed)?,
         };
         tokio::select! {
             biased;
@@ -118,7 +124,10 @@ impl<'a> Running<'a> {
     async fn cancelled(&self, mut ticket: Ticket) -> NoAnswer {
         let now = Instant::now();
         *self.watched.cancelled.lock() = Some(now);
-        ticket.cancel("cancelled by the caller");
+        if ticket.cancel("cancelled by the caller") == Goodbye::EndOfStream {
+            // What it does now cannot be seen from here.
+            return NoAnswer::Cancelled(Obedience::Silent);
+        }
         tokio::select! {
             biased;
             reply = ticket.reply() => match reply {

@@ -9,8 +9,8 @@ use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 use tokio::io::AsyncRead;
 
-use super::connection::Link;
 use super::cut::{self, Cut};
+use super::link::Link;
 use super::stdio::{Line, Lines};
 use super::wire::{self, Message, Reply};
 use super::{ServerNews, questions};
@@ -90,24 +90,64 @@ pub(super) async fn read_messages<R: AsyncRead + Unpin>(link: Arc<Link>, mut lin
 
 async fn hear(link: &Arc<Link>, heard: Line) -> Noted {
     match heard {
-        Line::Whole(bytes) if bytes.len() > LARGE => {
+        Line::Whole(bytes) => {
             let link = link.clone();
-            let heard = tokio::task::spawn_blocking(move || link.hear_line(&bytes)).await;
-            match heard.map_err(tokio::task::JoinError::try_into_panic) {
-                Ok(noted) => noted,
-                // A panic ends this task as it would have here.
-                Err(Ok(panic)) => std::panic::resume_unwind(panic),
-                // The runtime is going down.
-                Err(Err(_)) => Noted::default(),
-            }
+            let noted = elsewhere_if_large(bytes, move |line| link.hear_line(line)).await;
+            noted.unwrap_or_default()
         }
-        Line::Whole(bytes) => link.hear_line(&bytes),
         Line::TooLong { size, head, tail } => link.hear_cut(size, &head, &tail),
         // The last message may come without its line break.
-        Line::Half(bytes) => link.hear_messages(&trimmed(&bytes)).unwrap_or_else(|| {
-            link.remark("the output ended in the middle of this message:");
-            link.noise(&bytes)
-        }),
+        Line::Half(bytes) => link
+            .hear_messages(&trimmed(&bytes), None)
+            .unwrap_or_else(|| {
+                link.remark("the output ended in the middle of this message:");
+                link.noise(&bytes)
+            }),
+    }
+}
+
+/// Hears what came in one piece; `of` is the request that it came as an answer to. Says what is wrong with it
+/// if it is no JSON-RPC.
+pub(super) async fn hear_body(
+    link: &Arc<Link>,
+    body: Bytes,
+    of: Option<u64>,
+) -> Result<(), String> {
+    let hearer = link.clone();
+    let heard = elsewhere_if_large(body, move |body| {
+        let body = trimmed(body);
+        let heard = hearer.hear_messages(&body, of);
+        heard
+            .or_else(|| hearer.hear_repaired(&body, of))
+            .ok_or_else(|| {
+                let reason = serde_json::from_slice::<IgnoredAny>(&body).err();
+                reason.map_or_else(
+                    || "it is not JSON-RPC".to_owned(),
+                    |error| error.to_string(),
+                )
+            })
+    });
+    heard
+        .await
+        .unwrap_or_else(|| Ok(Noted::default()))?
+        .tell(&*link.news);
+    Ok(())
+}
+
+/// Does it on a thread that may block if it will take long; `None` if the runtime is going down.
+async fn elsewhere_if_large<T: Send + 'static>(
+    bytes: Bytes,
+    work: impl FnOnce(&Bytes) -> T + Send + 'static,
+) -> Option<T> {
+    if bytes.len() <= LARGE {
+        return Some(work(&bytes));
+    }
+    let done = tokio::task::spawn_blocking(move || work(&bytes)).await;
+    match done.map_err(tokio::task::JoinError::try_into_panic) {
+        Ok(result) => Some(result),
+        // A panic ends this task as it would have here.
+        Err(Ok(panic)) => std::panic::resume_unwind(panic),
+        Err(Err(_)) => None,
     }
 }
 
@@ -120,21 +160,25 @@ impl Link {
         if line.is_empty() {
             return Noted::default();
         }
-        if let Some(noted) = self.hear_messages(&line) {
+        if let Some(noted) = self.hear_messages(&line, None) {
             return noted;
         }
-        if let Err(error) = std::str::from_utf8(&line) {
-            let repaired = Bytes::from(String::from_utf8_lossy(&line).into_owned());
-            if let Some(noted) = self.hear_messages(&repaired) {
-                let at = error.valid_up_to();
-                self.remark(&format!(
-                    "a message was not UTF-8 at byte {at}; replaced by �"
-                ));
-                return noted;
-            }
+        if let Some(noted) = self.hear_repaired(&line, None) {
+            return noted;
         }
         self.fail_unreadable(&line);
         self.noise(&line)
+    }
+
+    /// Hears what is JSON-RPC but for a few bytes that are not UTF-8.
+    fn hear_repaired(&self, line: &Bytes, of: Option<u64>) -> Option<Noted> {
+        let at = std::str::from_utf8(line).err()?.valid_up_to();
+        let repaired = Bytes::from(String::from_utf8_lossy(line).into_owned());
+        let noted = self.hear_messages(&repaired, of)?;
+        self.remark(&format!(
+            "a message was not UTF-8 at byte {at}; replaced by �"
+        ));
+        Some(noted)
     }
 
     /// An answer that is not JSON is no answer, but its caller need not wait for the deadline.
@@ -151,15 +195,15 @@ impl Link {
         );
     }
 
-    /// `None` if the line is not JSON-RPC.
-    fn hear_messages(&self, line: &Bytes) -> Option<Noted> {
+    /// `None` if the line is not JSON-RPC. `of` is the request whose answer it must be if it does not say so.
+    fn hear_messages(&self, line: &Bytes, of: Option<u64>) -> Option<Noted> {
         let mut noted = Noted::default();
         for message in wire::messages(line)? {
             match message {
-                Message::Reply { id, reply } => self.hear_reply(id, reply),
+                Message::Reply { id, reply } => self.hear_reply(id.or(of), reply),
                 Message::Request { id, method, params } => {
                     let answer = questions::answer(&method, params, &self.log);
-                    self.send(wire::response(id, answer), &format!("answer to {method}"));
+                    self.answer(wire::response(id, answer), &method);
                 }
                 Message::Notification { method, params } => {
                     noted.tools_changed |= method == "notifications/tools/list_changed";

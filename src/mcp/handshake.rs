@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde_json::{Map, Value, json};
 use tokio::time::timeout;
 
-use super::connection::Link;
+use super::link::{Link, Revision};
 use super::questions;
 use super::wire::{Payload, Reply, excerpt};
 use crate::model::{Cause, Era, Failure, ServerInfo, Stage};
@@ -40,6 +40,7 @@ pub(super) async fn shake_hands(
     };
     let hint = match cause {
         Cause::Closed => Some("see the last output lines"),
+        Cause::Deadline { .. } if link.is_http => Some("is this the URL of an MCP server?"),
         Cause::Deadline { .. } => Some("is this an MCP server that speaks on stdin and stdout?"),
         _ => None,
     };
@@ -80,6 +81,20 @@ async fn negotiate(link: &Arc<Link>) -> Result<ServerInfo, Cause> {
     }
 }
 
+/// Begins a new session with a server that has forgotten the one that was agreed on.
+pub(super) async fn renew(link: &Arc<Link>) -> Result<(), Cause> {
+    let known = link.revision();
+    let version = known.as_ref().map_or(SESSIONS[0], |known| &known.name);
+    let server = accept(link, &initialize(link, version).await?).await?;
+    match known {
+        Some(known) if known.era != server.era => Err(Cause::Protocol(format!(
+            "the server was exchanged for one that speaks {}",
+            server.protocol
+        ))),
+        _ => Ok(()),
+    }
+}
+
 async fn initialize(link: &Arc<Link>, version: &str) -> Result<Value, Cause> {
     let params = json!({
         "protocolVersion": version,
@@ -100,6 +115,11 @@ async fn accept(link: &Arc<Link>, answer: &Value) -> Result<ServerInfo, Cause> {
     if !SESSIONS.contains(&version) {
         return Err(version_conflict(version));
     }
+    link.speak(Revision {
+        name: version.into(),
+        era: Era::Sessions,
+        meta: None,
+    });
     link.notify("notifications/initialized", &json!({}));
     Ok(server_info(
         answer,
@@ -117,7 +137,11 @@ async fn discover(link: &Arc<Link>) -> Result<ServerInfo, Cause> {
         format!("{META}/clientCapabilities"),
         questions::capabilities(),
     );
-    link.set_era_meta(meta);
+    link.speak(Revision {
+        name: STATELESS.into(),
+        era: Era::Stateless,
+        meta: Some(Arc::new(meta)),
+    });
     let answer = match link.exchange("server/discover", &json!({})).await {
         Err(Cause::Rpc {
             code,

@@ -6,8 +6,8 @@
 //! messages are read here only as far as their envelope, and payloads are handed on as they came.
 //!
 //! ```text
-//! pipes ── stdio (lines) ── dispatch (who is it for?) ── connection (who waits?) ── calls, tools
-//!                              └─ questions (what servers ask of us), the log
+//! pipes ── stdio (lines) ──┬── dispatch (who is it for?) ── link (who waits?) ── calls, tools
+//! HTTP ─── http (bodies) ──┘      └─ questions (what servers ask of us), the log
 //! ```
 
 mod calls;
@@ -15,6 +15,8 @@ mod connection;
 mod cut;
 mod dispatch;
 mod handshake;
+pub mod http;
+mod link;
 mod questions;
 mod stdio;
 mod tools;
@@ -98,7 +100,7 @@ impl ToolClient {
     /// Connects and shakes hands.
     pub async fn connect(endpoint: Endpoint, how: Connect) -> Result<Self, Failure> {
         let (timeout, discover_first) = (how.timeout, how.discover_first);
-        let connection = Connection::open(endpoint, how);
+        let connection = Connection::open(endpoint, how)?;
         let server = handshake::shake_hands(&connection.link, timeout, discover_first).await?;
         if server.era == Era::Stateless && server.capabilities.iter().any(|name| **name == *"tools")
         {

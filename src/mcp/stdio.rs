@@ -1,10 +1,12 @@
 //! One message a line over pipes: lines of bounded length in, frames out.
 
 use bytes::Bytes;
-use memchr::memchr;
+use memchr::{memchr, memchr2};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
+
+use super::link::Frame;
 
 /// Read at once; also the length up to which a line gets its own copy instead of the buffer.
 const CHUNK: usize = 64 << 10;
@@ -38,6 +40,17 @@ pub(super) struct Lines<R> {
     /// No line break before this offset.
     scanned: usize,
     skipping: Option<Skipped>,
+    breaks: Breaks,
+    /// The last line ended with a carriage return: a line feed right behind it belongs to that.
+    after_return: bool,
+}
+
+/// What ends a line.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Breaks {
+    LineFeed,
+    /// Also a carriage return, and both together, as in an event stream.
+    Any,
 }
 
 /// A line over the limit of which the end has not come yet.
@@ -48,7 +61,17 @@ struct Skipped {
 }
 
 impl<R: AsyncRead + Unpin> Lines<R> {
+    /// Lines that end with a line feed.
     pub fn new(read: R, limit: usize) -> Self {
+        Self::ending_with(Breaks::LineFeed, read, limit)
+    }
+
+    /// Lines that end with a line feed, a carriage return, or both.
+    pub fn with_any_break(read: R, limit: usize) -> Self {
+        Self::ending_with(Breaks::Any, read, limit)
+    }
+
+    fn ending_with(breaks: Breaks, read: R, limit: usize) -> Self {
         Self {
             read,
             limit,
@@ -56,7 +79,14 @@ impl<R: AsyncRead + Unpin> Lines<R> {
             start: 0,
             scanned: 0,
             skipping: None,
+            breaks,
+            after_return: false,
         }
+    }
+
+    /// How many bytes the line has so far that is over the limit, if one is.
+    pub fn overlong(&self) -> Option<u64> {
+        self.skipping.as_ref().map(|skipped| skipped.size)
     }
 
     /// Waits for more bytes; 0 is the end of the stream.
@@ -70,14 +100,26 @@ impl<R: AsyncRead + Unpin> Lines<R> {
 
     /// The next line that is complete, if any is.
     pub fn take(&mut self) -> Option<Line> {
-        let end = memchr(b'\n', &self.buffer[self.scanned..]).map(|at| self.scanned + at);
-        let Some(end) = end else {
+        if self.after_return && self.start < self.buffer.len() {
+            self.after_return = false;
+            if self.buffer[self.start] == b'\n' {
+                self.start += 1;
+                self.scanned = self.start;
+            }
+        }
+        let unscanned = &self.buffer[self.scanned..];
+        let end = match self.breaks {
+            Breaks::LineFeed => memchr(b'\n', unscanned),
+            Breaks::Any => memchr2(b'\n', b'\r', unscanned),
+        };
+        let Some(end) = end.map(|at| self.scanned + at) else {
             self.scanned = self.buffer.len();
             if self.skipping.is_some() || self.scanned - self.start > self.limit {
                 self.skip_to(self.scanned);
             }
             return None;
         };
+        self.after_return = self.buffer[end] == b'\r';
         self.scanned = end + 1;
         if self.skipping.is_some() || end - self.start > self.limit {
             self.skip_to(end);
@@ -139,7 +181,7 @@ impl<R: AsyncRead + Unpin> Lines<R> {
 /// Writes frames until told to stop. A server that does not read holds this up, and only this.
 pub(super) async fn write_frames(
     mut write: impl AsyncWrite + Unpin,
-    mut frames: mpsc::Receiver<Bytes>,
+    mut frames: mpsc::Receiver<Frame>,
     stop: CancellationToken,
 ) -> std::io::Result<()> {
     loop {
@@ -148,7 +190,7 @@ pub(super) async fn write_frames(
             Some(frame) = frames.recv() => frame,
             () = stop.cancelled() => break,
         };
-        write.write_all(&frame).await?;
+        write.write_all(&frame.bytes).await?;
         write.write_all(b"\n").await?;
         write.flush().await?;
     }

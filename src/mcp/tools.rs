@@ -1,13 +1,14 @@
 //! The tool list: all pages, and every tool that can be called, however odd its description.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use super::connection::Link;
+use super::http::mirror;
+use super::link::Link;
 use super::wire::{self, METHOD_NOT_FOUND, Payload, Text};
 use crate::model::{Cause, ToolSpec};
 use crate::stores::logs::Source;
@@ -17,6 +18,34 @@ const MAX_TOOLS: usize = 100_000;
 
 /// Asks for page after page. Odd entries are listed with their problem, unusable ones are logged.
 pub(super) async fn list(link: &Arc<Link>) -> Result<Vec<Arc<ToolSpec>>, Cause> {
+    let tools = pages(link).await?;
+    if link.has_mirrors() {
+        return Ok(callable(link, tools));
+    }
+    Ok(tools)
+}
+
+/// "Clients MUST exclude the tool" whose wish for header fields cannot be fulfilled (2026-07-28, over HTTP).
+fn callable(link: &Link, mut tools: Vec<Arc<ToolSpec>>) -> Vec<Arc<ToolSpec>> {
+    let mut all = HashMap::new();
+    tools.retain(|tool| match mirror::repeated(&tool.input_schema) {
+        Ok(repeated) => {
+            if !repeated.is_empty() {
+                all.insert(tool.name.clone(), repeated);
+            }
+            true
+        }
+        Err(problem) => {
+            let name = wire::excerpt(&tool.name, 80);
+            remark(link, &format!("left out the tool {name}: {problem}"));
+            false
+        }
+    });
+    link.repeat(all);
+    tools
+}
+
+async fn pages(link: &Arc<Link>) -> Result<Vec<Arc<ToolSpec>>, Cause> {
     let mut list = List::default();
     let mut cursor: Option<String> = None;
     let mut cursors = HashSet::new();

@@ -39,7 +39,7 @@ pub struct ContainerOptions {
     pub stop_signal: Option<String>,
     /// Keep stdin open over HTTP, too; over stdio it always is.
     pub keep_stdin_open: bool,
-    pub health: Option<HealthCheck>,
+    pub health: HealthCheck,
     /// `os[/architecture[/variant]]`.
     pub platform: Option<String>,
     pub pull: Pull,
@@ -73,17 +73,12 @@ pub enum Pull {
     Never,
 }
 
-/// How the engine finds out whether a container is well, beside our own probes.
-#[derive(Clone, Debug, PartialEq)]
-pub enum HealthCheck {
-    /// Not at all, whatever the image says.
-    Disabled,
-    Probe(HealthProbe),
-}
-
-/// What is `None` is left to the image.
+/// How the engine finds out whether a container is well, beside our own probes. What is `None` is left to the
+/// image.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct HealthProbe {
+pub struct HealthCheck {
+    /// Not at all, whatever the image says.
+    pub disabled: bool,
     pub test: Option<HealthTest>,
     pub interval: Option<Duration>,
     pub timeout: Option<Duration>,

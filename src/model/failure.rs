@@ -5,6 +5,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::reach::{self, Reach};
+
 /// What was being done when it failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, strum::Display, strum::EnumIter)]
 #[strum(serialize_all = "lowercase")]
@@ -81,6 +83,29 @@ pub enum Cause {
     },
     #[error("the connection closed")]
     Closed,
+    /// No answer came because of what lies between us and the server.
+    #[error("{server}: {reach}{}", reach::in_brackets(detail))]
+    Unreachable {
+        /// `host:port`.
+        server: String,
+        reach: Reach,
+        /// What the system said; may be empty.
+        detail: String,
+    },
+    /// An HTTP answer that is no answer to what was asked.
+    #[error("{server} answered {}{}", reach::status_line(*status), reach::after_colon(said))]
+    Http {
+        /// `host:port`.
+        server: String,
+        status: u16,
+        /// The beginning of its text, on one line; may be empty.
+        said: String,
+        /// `Retry-After`.
+        retry_after: Option<Duration>,
+    },
+    /// It answered, but not as its protocol asks.
+    #[error("{0}")]
+    Protocol(String),
     #[error("{mode} is not built into this version")]
     NotBuilt { mode: &'static str },
     #[error("{0}")]
@@ -94,6 +119,27 @@ pub enum Cause {
         context: String,
         source: Arc<dyn std::error::Error + Send + Sync>,
     },
+}
+
+impl Cause {
+    /// What kind of reason it is, in a word or two, where operators tell kinds apart: `dns`, `tls`, `auth`, …
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Cause::Unreachable { reach, .. } => reach.kind(),
+            Cause::Http {
+                status: 401 | 403 | 407,
+                ..
+            } => "auth",
+            Cause::Http { .. } => "http status",
+            Cause::Rpc { .. } | Cause::Protocol(_) | Cause::Version { .. } => "protocol",
+            Cause::Deadline { .. } => "deadline",
+            Cause::TooLarge { .. } => "size",
+            Cause::Closed => "closed",
+            Cause::Exited(_) | Cause::CommandNotFound(_) => "process",
+            Cause::Config(_) | Cause::NotBuilt { .. } => "configuration",
+            Cause::Panic(_) | Cause::Other(_) | Cause::Source { .. } => "other",
+        }
+    }
 }
 
 /// "start: exited with status 137 — raise the memory limit".

@@ -7,17 +7,19 @@ mod event;
 pub mod fact;
 mod failure;
 mod fleet;
+mod http_server;
 mod ids;
 mod phase;
+mod reach;
 mod spec;
 
 pub use call::{Call, CallState, Caller, Obedience, Outcome, Progress, ToolCall, ToolSpec};
 pub use command::{Ask, Command, WindowSize};
 pub use container::{
     ContainerOptions, Device, DeviceRate, DeviceRequest, DeviceWeight, Devices, ExtraHost,
-    HealthCheck, HealthProbe, HealthTest, HostMount, Isolation, Logging, Mount, MountSource,
-    Network, OWN_LABELS, Port, Propagation, Protocol, PublishedPort, Pull, Relabel, Resources,
-    Seccomp, Storage, Swap, Template, TemplateWay, Ulimit, VolumeMount,
+    HealthCheck, HealthTest, HostMount, Isolation, Logging, Mount, MountSource, Network,
+    OWN_LABELS, Port, Propagation, Protocol, PublishedPort, Pull, Relabel, Resources, Seccomp,
+    Storage, Swap, Template, TemplateWay, Ulimit, VolumeMount,
 };
 pub use event::{Event, Happening, Level, Notice};
 pub use failure::{Cause, Exit, Failure, Stage};
@@ -25,8 +27,10 @@ pub use fleet::{
     BackendInfo, DeathCard, Era, Fleet, Health, Instance, Probe, SHARED_SESSION, Sample,
     ServerInfo, Session, Traffic,
 };
+pub use http_server::HttpServer;
 pub use ids::{BackendName, CallId, InstanceId, ResultId, RunId, SessionId};
 pub use phase::Phase;
+pub use reach::Reach;
 pub use spec::{
     Backend, HealthPolicy, Limits, LocalDocker, LocalProcess, Mode, RemoteApi, RemoteAuth,
     RemoteHttpApi, RestartPolicy, Scope, Secret, StartupCheck, Transport,

@@ -70,7 +70,7 @@ impl Deck {
     }
 
     pub fn real_limited(backends: Vec<Backend>, limits: Limits) -> Self {
-        let drivers = Arc::new(Installed::new());
+        let drivers = Arc::new(Installed::new(&std::env::temp_dir()));
         Self::driven(backends, drivers, Arc::default(), limits)
     }
 

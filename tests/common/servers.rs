@@ -96,6 +96,12 @@ fn directory() -> PathBuf {
     )
 }
 
+/// Program and arguments of the server of that name, as installed.
+pub fn command(name: &str) -> Vec<String> {
+    let found = manifest().into_iter().find(|(known, _)| known == name);
+    found.unwrap_or_else(|| panic!("no server `{name}`")).1
+}
+
 fn manifest() -> Vec<(String, Vec<String>)> {
     let path = directory().join("manifest.tsv");
     let text = fs::read_to_string(&path).unwrap_or_else(|error| {

@@ -5,7 +5,7 @@ use std::fs;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use envdeck::drivers::{Drivers, Installed, Order, Running, Steps};
+use envdeck::drivers::{Driver, Drivers, Installed, Order, Running, Steps};
 use envdeck::model::{
     Backend, Exit, Failure, HealthPolicy, InstanceId, LocalProcess, Mode, RestartPolicy, RunId,
     Scope, SessionId, Transport,
@@ -17,7 +17,7 @@ use tokio::time::{sleep, timeout};
 pub const PATIENCE: Duration = Duration::from_secs(30);
 pub const GRACE: Duration = Duration::from_secs(5);
 
-fn backend(mode: Mode) -> Backend {
+pub fn backend(mode: Mode) -> Backend {
     Backend {
         name: "test".into(),
         kind: "test".into(),
@@ -58,20 +58,31 @@ pub struct Bench {
     pub running: Box<dyn Running>,
 }
 
+/// An order for one instance, and where its log can be read.
+pub fn order(run: &RunId, mode: Mode) -> (Order, LogStore) {
+    let logs = LogStore::default();
+    let instance = InstanceId::new(format!("test-{:016x}", rand::random::<u64>()));
+    logs.watch(Some(&instance));
+    let order = Order {
+        backend: Arc::new(backend(mode)),
+        session: SessionId::new("test-session"),
+        run: run.clone(),
+        steps: Steps::new().0,
+        log: logs.writer(&instance),
+        instance,
+    };
+    (order, logs)
+}
+
 impl Bench {
     pub async fn start(mode: Mode) -> Result<Self, Failure> {
-        let logs = LogStore::default();
-        let id = InstanceId::new(format!("test-{:016x}", rand::random::<u64>()));
-        logs.watch(Some(&id));
-        let driver = Installed::new().driver(&mode)?;
-        let order = Order {
-            backend: Arc::new(backend(mode)),
-            instance: id.clone(),
-            session: SessionId::new("test-session"),
-            run: RunId::new("test-run"),
-            steps: Steps::new().0,
-            log: logs.writer(&id),
-        };
+        let driver = Installed::new(&std::env::temp_dir()).driver(&mode)?;
+        Self::start_by(driver.as_ref(), &RunId::new("test-run"), mode).await
+    }
+
+    pub async fn start_by(driver: &dyn Driver, run: &RunId, mode: Mode) -> Result<Self, Failure> {
+        let (order, logs) = order(run, mode);
+        let id = order.instance.clone();
         let running = driver.start(order).await?;
         Ok(Self { logs, id, running })
     }

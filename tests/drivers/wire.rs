@@ -15,7 +15,9 @@ pub struct Wire {
 
 impl Wire {
     pub fn open(running: &mut Box<dyn Running>) -> Self {
-        let Endpoint::Stdio { read, write } = running.endpoint();
+        let Endpoint::Stdio { read, write } = running.endpoint() else {
+            panic!("not over pipes")
+        };
         Self {
             read: BufReader::new(read),
             write,

@@ -153,15 +153,19 @@ impl Desk {
             read: Box::new(read),
             write: Box::new(write),
         };
+        ToolClient::connect(endpoint, self.how(max_message, discover_first)).await
+    }
+
+    /// How a client connects that reports here.
+    pub fn how(&self, max_message: usize, discover_first: bool) -> Connect {
         let news = self.news_tx.clone();
-        let how = Connect {
+        Connect {
             log: self.logs.writer(&self.instance),
             max_message,
             timeout: Duration::from_secs(10),
             discover_first,
-            news: Box::new(move |one| news.send(one).unwrap()),
-        };
-        ToolClient::connect(endpoint, how).await
+            news: Box::new(move |one| news.send(one).unwrap_or_default()),
+        }
     }
 
     /// The next news.

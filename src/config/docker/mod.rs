@@ -1,19 +1,36 @@
 //! What a backend needs in the mode `local_docker`.
+//!
+//! Its containers are described in three places, each of which may overrule those before it:
+//! `global_docker_options` (`globals`, `structured`), the keys of the backend (`keys`) and `docker_run_args`
+//! (`run_args`). All of them set what the options of `docker run` set (`flags`, `values`) in one draft
+//! (`draft`), which then must make sense as a whole (`rules`).
 
 mod draft;
+mod flags;
+mod globals;
 mod keys;
-mod paths;
-
-use super::check::Shared;
-use super::cursor::{Cursor, Fields};
-use super::process;
-use super::schema;
-use crate::model::{LocalDocker, Transport};
+mod rules;
+mod run_args;
+mod structured;
+mod template;
+mod values;
+mod wrong;
 
 pub(super) use draft::Draft;
 
-/// Merges, in this order, what holds for all containers, the keys of the backend and its `docker_run_args`.
-pub(super) fn read(fields: &Fields, shared: &Shared, transport: Transport) -> LocalDocker {
+use draft::Layer;
+
+use super::check::Shared;
+use super::cursor::{Cursor, Fields};
+use super::schema;
+use crate::model::{LocalDocker, Transport};
+
+pub(super) fn read<'a>(
+    fields: &Fields<'a>,
+    shared: &Shared<'a>,
+    transport: Transport,
+) -> LocalDocker {
+    let before = fields.of.problems();
     let image = fields.require("docker_image", " for local_docker");
     let port = match transport {
         Transport::Http => fields.require("container_port", " for local_docker over http"),
@@ -21,9 +38,16 @@ pub(super) fn read(fields: &Fields, shared: &Shared, transport: Transport) -> Lo
     };
     let port = port.and_then(|at| at.integer(schema::PORTS));
     let mut draft = shared.docker.clone();
+    draft.layer = Layer::Keys;
     keys::apply(&mut draft, fields, shared);
+    draft.layer = Layer::Args;
     if let Some(at) = fields.get("docker_run_args") {
-        at.texts();
+        run_args::apply(&mut draft, &at, shared);
+    }
+    let template = template::read(&mut draft, fields, shared);
+    // Options that could not be read say nothing of what the others are together with them.
+    if fields.of.problems() == before {
+        rules::check(&draft, fields, transport);
     }
     LocalDocker {
         image: image
@@ -33,41 +57,25 @@ pub(super) fn read(fields: &Fields, shared: &Shared, transport: Transport) -> Lo
             .to_owned(),
         container_port: port.and_then(|port| port.try_into().ok()),
         command: fields.get("container_command").map(|at| at.texts()),
-        template: keys::template(fields, shared),
+        template,
         commit_delay: draft.commit_delay,
         options: draft.finish(),
     }
 }
 
 /// `global_docker_options`.
-pub(super) fn globals(root: &Fields) -> Draft {
+pub(super) fn globals<'a>(root: &Fields<'a>, shared: &Shared<'a>) -> Draft<'a> {
     let mut draft = Draft::default();
     let Some(at) = root.get("global_docker_options") else {
         return draft;
     };
-    let fields = at.fields(schema::DOCKER_OPTIONS);
-    let delay = fields.get("template_commit_delay_s");
+    let fields = at.fields(&globals::names());
+    let delay = fields.get(globals::COMMIT_DELAY);
     draft.commit_delay = delay.and_then(|at| at.duration(schema::PAUSE));
-    if let Some(at) = fields.get("environment") {
-        draft.options.environment = environment(&at);
+    for (name, form) in globals::OPTIONS {
+        if let Some(at) = fields.get(name) {
+            globals::apply(&mut draft, form, &at, shared);
+        }
     }
     draft
-}
-
-/// Docker also takes a list of `NAME=value`.
-fn environment(at: &Cursor) -> std::collections::BTreeMap<String, crate::model::Secret> {
-    if !at.is_list() {
-        return process::variables(at);
-    }
-    let variable = |at: Cursor| {
-        let pair = at
-            .text()?
-            .split_once('=')
-            .filter(|(name, _)| !name.is_empty());
-        if pair.is_none() {
-            at.problem("expected NAME=value");
-        }
-        pair.map(|(name, value)| (name.to_owned(), crate::model::Secret::new(value)))
-    };
-    at.items().into_iter().filter_map(variable).collect()
 }

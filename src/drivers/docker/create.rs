@@ -18,8 +18,8 @@ use bollard::models::{
 use bollard::query_parameters::{CreateContainerOptions, CreateContainerOptionsBuilder};
 
 use crate::model::{
-    ContainerOptions, HealthCheck, HealthProbe, HealthTest, LocalDocker, Logging, Mount, Port,
-    Protocol, Secret, Transport,
+    ContainerOptions, HealthCheck, HealthTest, LocalDocker, Logging, Mount, Port, Protocol, Secret,
+    Transport,
 };
 
 /// What one instance adds to what its backend configures.
@@ -57,7 +57,7 @@ pub fn creation(docker: &LocalDocker, transport: Transport, extras: &Extras) -> 
         user: options.user.clone(),
         working_dir: options.working_dir.clone(),
         stop_signal: options.stop_signal.clone(),
-        healthcheck: options.health.as_ref().map(health),
+        healthcheck: health(&options.health),
         tty: Some(false),
         ..ContainerCreateBody::default()
     };
@@ -94,6 +94,7 @@ pub fn creation(docker: &LocalDocker, transport: Transport, extras: &Extras) -> 
 
 /// Where a started container speaks MCP over HTTP, from the ports that the engine reports of it; `None` until
 /// it reports one.
+#[expect(dead_code, reason = "containers over http come next")]
 pub fn address(docker: &LocalDocker, ports: &PortMap) -> Option<SocketAddr> {
     let port = mcp_port(docker, Transport::Http)?;
     let loopback = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
@@ -152,34 +153,26 @@ fn streams(body: &mut ContainerCreateBody, transport: Transport, keep_stdin_open
     body.stdin_once = Some(attached);
 }
 
-fn health(check: &HealthCheck) -> HealthConfig {
-    let HealthCheck::Probe(probe) = check else {
-        return HealthConfig {
-            test: Some(vec!["NONE".to_owned()]),
-            ..HealthConfig::default()
-        };
-    };
-    let HealthProbe {
-        test,
-        interval,
-        timeout,
-        start_period,
-        retries,
-    } = probe;
-    let test = test.as_ref().map(|test| match test {
+fn health(check: &HealthCheck) -> Option<HealthConfig> {
+    let test = check.test.as_ref().map(|test| match test {
         HealthTest::Command(words) => std::iter::once("CMD".to_owned())
             .chain(words.iter().cloned())
             .collect(),
         HealthTest::Shell(line) => vec!["CMD-SHELL".to_owned(), line.clone()],
     });
-    HealthConfig {
-        test,
-        interval: interval.map(nanoseconds),
-        timeout: timeout.map(nanoseconds),
-        start_period: start_period.map(nanoseconds),
-        retries: retries.map(i64::from),
+    let config = HealthConfig {
+        test: if check.disabled {
+            Some(vec!["NONE".to_owned()])
+        } else {
+            test
+        },
+        interval: check.interval.map(nanoseconds),
+        timeout: check.timeout.map(nanoseconds),
+        start_period: check.start_period.map(nanoseconds),
+        retries: check.retries.map(i64::from),
         start_interval: None,
-    }
+    };
+    (config != HealthConfig::default()).then_some(config)
 }
 
 fn nanoseconds(duration: Duration) -> i64 {

@@ -9,7 +9,8 @@ use bollard::{API_DEFAULT_VERSION, Docker};
 use parking_lot::RwLock;
 use tokio::time::timeout;
 
-use super::address::Address;
+use super::address::{Address, NoAddress};
+use super::hijack::{self, Stream};
 use super::words::Trouble;
 
 /// For requests that the engine answers from memory.
@@ -36,7 +37,8 @@ struct Shared {
 #[derive(Clone)]
 struct Connected {
     docker: Docker,
-    address: Arc<str>,
+    address: Address,
+    shown: Arc<str>,
 }
 
 impl Engine {
@@ -68,9 +70,9 @@ impl Engine {
         F: Future<Output = Result<T, Error>>,
     {
         let asked = async {
-            let Connected { docker, address } = self.connected(what).await?;
+            let Connected { docker, shown, .. } = self.connected(what).await?;
             let answer = request(docker).await;
-            answer.map_err(|error| self.note(Trouble::of(what, &address, error)))
+            answer.map_err(|error| self.note(Trouble::of(what, &shown, error)))
         };
         let silent = |_| self.note(Trouble::silent(what, within));
         timeout(within, asked).await.map_err(silent)?
@@ -84,6 +86,22 @@ impl Engine {
         Ok(connected.map_err(silent)??.docker)
     }
 
+    /// Posts a request whose connection becomes a raw stream; its beginning is awaited, not its end.
+    pub async fn hijack(
+        &self,
+        what: &'static str,
+        path: &str,
+        body: &str,
+    ) -> Result<Stream, Trouble> {
+        let opened = async {
+            let Connected { address, shown, .. } = self.connected(what).await?;
+            let stream = hijack::open(&address, path, body).await;
+            stream.map_err(|error| self.note(Trouble::of(what, &shown, error)))
+        };
+        let silent = |_| self.note(Trouble::silent(what, QUICK));
+        timeout(QUICK, opened).await.map_err(silent)?
+    }
+
     /// What an error of a stream means.
     pub fn trouble(&self, what: &'static str, error: Error) -> Trouble {
         self.note(Trouble::of(what, &self.address(), error))
@@ -92,7 +110,7 @@ impl Engine {
     /// Where it is, for people; where it was, if it cannot be found now.
     pub fn address(&self) -> Arc<str> {
         if let Some(connected) = &*self.shared.connected.read() {
-            return connected.address.clone();
+            return connected.shown.clone();
         }
         match self.locate() {
             Ok(address) => address.to_string().into(),
@@ -118,7 +136,7 @@ impl Engine {
         Ok((spoken.major_version, spoken.minor_version) >= version)
     }
 
-    fn locate(&self) -> Result<Address, super::address::NoAddress> {
+    fn locate(&self) -> Result<Address, NoAddress> {
         match &self.shared.fixed {
             Some(address) => Ok(address.clone()),
             None => Address::of_user(),
@@ -136,7 +154,8 @@ impl Engine {
         let docker = docker.negotiate_version().await.map_err(wrong)?;
         let connected = Connected {
             docker,
-            address: shown,
+            address,
+            shown,
         };
         // Several may have connected at once: the same in effect.
         *self.shared.connected.write() = Some(connected.clone());

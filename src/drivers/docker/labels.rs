@@ -7,7 +7,7 @@ use std::sync::LazyLock;
 pub use crate::drivers::Life;
 use crate::drivers::Order;
 use crate::drivers::process::Identity;
-use crate::model::RunId;
+use crate::model::{InstanceId, RunId};
 
 /// Whatever carries it was created by envdeck.
 pub const MANAGED: &str = "envdeck.managed";
@@ -60,6 +60,11 @@ pub fn managed() -> HashMap<String, Vec<String>> {
 /// The filter by which the engine lists only what this run created.
 pub fn by_run(run: &RunId) -> HashMap<String, Vec<String>> {
     filter(RUN, run.as_str())
+}
+
+/// The filter by which the engine lists only what was created for this instance.
+pub fn by_instance(instance: &InstanceId) -> HashMap<String, Vec<String>> {
+    filter(INSTANCE, instance.as_str())
 }
 
 fn filter(name: &str, value: &str) -> HashMap<String, Vec<String>> {

@@ -61,6 +61,18 @@ impl Trouble {
         }
     }
 
+    /// The task that asked is gone, as the whole program soon is.
+    pub(super) fn lost(what: &'static str) -> Self {
+        let message = "nobody waits for the answer any more".into();
+        Self {
+            kind: Kind::Refused {
+                what,
+                status: 0,
+                message,
+            },
+        }
+    }
+
     pub(super) fn of(what: &'static str, address: &Arc<str>, error: Error) -> Self {
         let kind = match error {
             Error::DockerResponseServerError {
@@ -202,8 +214,7 @@ fn unreachable(stage: Stage, address: &str, why: Outage) -> Failure {
 fn refused(stage: Stage, what: &str, status: u16, message: &str) -> Failure {
     let said = core(message);
     if let Some(command) = missing_command(said) {
-        return Failure::new(stage, Cause::CommandNotFound(command.to_owned()))
-            .hint("there is no such program in the image: see `container_command` and its PATH");
+        return missing(stage, command);
     }
     let known = KNOWN.iter().find(|known| {
         known
@@ -344,6 +355,28 @@ fn missing_command(said: &str) -> Option<&str> {
         .then_some(command)
 }
 
+/// Why the program of a container with an init process could not even be started, if these are the words of that
+/// process about it (tini, which engines ship as `docker-init`).
+pub fn init_failed(said: &str) -> Option<Failure> {
+    let (_, rest) = said.split_once("[FATAL tini (")?;
+    let (command, why) = rest.split_once(")] exec ")?.1.split_once(" failed: ")?;
+    let start = |text: String| Failure::other(Stage::Start, text);
+    Some(match why {
+        "No such file or directory" => missing(Stage::Start, command),
+        "Permission denied" => start(format!("{command} is not executable in the image")),
+        "Exec format error" => start(format!("{command} is made for another kind of processor"))
+            .hint(
+                "the image is for another platform, or a script lacks its first line `#!/bin/sh`",
+            ),
+        why => start(format!("{command} cannot be started: {why}")),
+    })
+}
+
+fn missing(stage: Stage, command: &str) -> Failure {
+    Failure::new(stage, Cause::CommandNotFound(command.to_owned()))
+        .hint("there is no such program in the image: see `container_command` and its PATH")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -435,5 +468,21 @@ mod tests {
                 .to_string()
                 .contains("group docker")
         );
+    }
+
+    #[test]
+    fn the_init_process_tells_what_it_could_not_start() {
+        let failure = init_failed("[FATAL tini (7)] exec nope failed: No such file or directory");
+        assert!(
+            matches!(failure.expect("known").cause, Cause::CommandNotFound(name) if name == "nope")
+        );
+        let failure = init_failed("[FATAL tini (7)] exec /a b failed: Permission denied");
+        assert!(
+            failure
+                .expect("known")
+                .to_string()
+                .contains("/a b is not executable")
+        );
+        assert!(init_failed("[WARN  tini (7)] exec failed: x").is_none());
     }
 }

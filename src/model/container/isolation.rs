@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 #[derive(Clone, Debug, PartialEq)]
-#[allow(clippy::struct_excessive_bools)] // each is a switch of its own, as in the engine's API
+#[allow(clippy::struct_excessive_bools)] // switches that have nothing to do with each other
 pub struct Isolation {
     /// A small first process passes signals on and waits for orphans.
     pub init: bool,

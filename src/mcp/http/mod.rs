@@ -1,0 +1,26 @@
+//! MCP over HTTP: each message a POST of its own, answers as JSON or as a stream of events.
+//!
+//! The specification's pages "Transports" of 2025-11-25 (sessions) and "Streamable HTTP" of 2026-07-28
+//! (stateless) are what this follows; where they differ, the revision that was agreed on decides.
+//!
+//! ```text
+//! link ── frames ──▶ transport ──┬─ post (one message, its answer) ── client (redirects, TLS, words)
+//!                                ├─ listen (what the server says by itself)
+//!                                └─ session (its id; beginning again when the server forgot it)
+//! ```
+
+mod body;
+mod client;
+mod events;
+mod listen;
+pub(super) mod mirror;
+mod post;
+mod ready;
+mod session;
+mod tls;
+mod transport;
+mod words;
+
+pub use ready::ready;
+
+pub(super) use transport::Transport;
