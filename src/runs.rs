@@ -159,11 +159,6 @@ pub fn sweep(cache: &Path) -> io::Result<Vec<RunId>> {
     Ok(swept)
 }
 
-/// The directories of dead runs that we could not remove: a container may have written there as another user.
-pub fn gone(cache: &Path) -> Vec<PathBuf> {
-    directories(cache, GONE).unwrap_or_default()
-}
-
 /// Keeps others from making and removing directories. Whoever holds it sees no run without its lock, unless that
 /// was killed before it had one.
 fn hold(cache: &Path) -> io::Result<File> {

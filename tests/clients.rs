@@ -2,7 +2,7 @@
 //! and one of the predecessor's days) and TypeScript, the MCP Inspector, and the conformance suite.
 //!
 //! `tests/clients/install` installs them, `tests/servers/install` the servers behind. A missing one is a failure.
-#![allow(clippy::unwrap_used)] // tests may
+#![allow(clippy::unwrap_used, clippy::print_stderr)] // tests may
 
 mod common;
 

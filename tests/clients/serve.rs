@@ -56,7 +56,7 @@ impl Serve {
         std::thread::spawn(move || {
             lines
                 .map_while(Result::ok)
-                .for_each(|line| eprintln!("{line}"))
+                .for_each(|line| eprintln!("{line}"));
         });
         let url = url.split(['"', ' ']).next().unwrap().to_owned();
         Self {
