@@ -19,6 +19,8 @@ mod server;
 mod command_line;
 #[path = "http/conformance.rs"]
 mod conformance;
+#[path = "http/console.rs"]
+mod console;
 #[path = "http/everything.rs"]
 mod everything;
 #[path = "http/external.rs"]

@@ -197,6 +197,6 @@ async fn copy_image(to: &Docker) {
     imported.try_collect::<Vec<_>>().await.unwrap();
 }
 
-fn label(name: &str, value: &str) -> HashMap<String, Vec<String>> {
+pub fn label(name: &str, value: &str) -> HashMap<String, Vec<String>> {
     HashMap::from([("label".to_owned(), vec![format!("{name}={value}")])])
 }

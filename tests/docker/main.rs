@@ -17,6 +17,7 @@ mod ends;
 mod fake;
 mod fleet;
 mod inside;
+mod kills;
 mod lab;
 mod outages;
 #[allow(dead_code)]

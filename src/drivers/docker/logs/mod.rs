@@ -225,6 +225,7 @@ impl Reader {
         let Self {
             log,
             on_screen,
+            states,
             asked,
             position,
             output,
@@ -240,6 +241,8 @@ impl Reader {
                 biased;
                 Some(asked) = asked.recv(), if follow => return End::Asked(asked),
                 Ok(_) = on_screen.wait_for(|is| !is), if follow => return End::Unwatched,
+                // An engine that hangs says no end.
+                Ok(_) = states.wait_for(|state| state.engine_lost.is_some()), if follow => return End::Ran,
                 burst = timeout(if follow { silence } else { QUICK }, next) => burst,
             };
             let burst = match burst {

@@ -172,11 +172,11 @@ impl Entry {
 
     /// For want of an inspection, an event's word.
     pub fn believe(&mut self) {
-        if self.died.is_some() {
+        if self.died.is_some() && self.state().exit.is_none() {
             let exit = self.told();
             self.publish(|state| {
                 state.life = Life::Exited;
-                state.exit.get_or_insert(exit);
+                state.exit = Some(exit);
             });
         }
     }
@@ -205,7 +205,7 @@ impl Entry {
             }
             _ => {}
         }
-        if was.exit.is_some() && now.life == Life::Running && was.started != now.started {
+        if now.exit.is_some() && now.life == Life::Running && was.started != now.started {
             self.tell("the container was started again from outside");
         }
         let verdict = |state: &ContainerState| state.health.as_ref().map(|health| health.verdict);

@@ -174,7 +174,9 @@ impl Roll {
     /// The engine does not answer.
     pub fn lose(&mut self, why: &str) {
         let since = *self.lost.get_or_insert_with(Timestamp::now);
-        for line in self.by_container.values() {
+        for line in self.by_container.values_mut() {
+            // An engine that stops may tell of an end and not live to be asked about it.
+            line.entry.believe();
             line.entry.lose(since, why);
         }
     }

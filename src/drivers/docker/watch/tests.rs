@@ -215,6 +215,15 @@ fn an_outage_is_told_once_and_is_no_end() {
 }
 
 #[test]
+fn an_end_that_the_engine_told_before_it_went_is_one() {
+    let mut bench = Bench::new();
+    bench.look(Some(running(1)));
+    bench.hear("die", &[("exitCode", "7")]);
+    bench.roll.lose("nobody there");
+    assert_eq!(bench.exit().as_deref(), Some("exited with status 7"));
+}
+
+#[test]
 fn a_list_finds_what_no_event_told() {
     let listed = |state| ContainerSummary {
         id: Some(ID.into()),
