@@ -16,6 +16,7 @@
 //! runs          the directories of runs, dead and alive
 //! signals       how the program is told to end
 //! nearest       did you mean …?
+//! quote         words as a shell needs them
 //! ```
 //!
 //! ```text
@@ -66,6 +67,7 @@ pub mod model;
 mod nearest;
 pub mod orchestrator;
 pub mod paths;
+pub mod quote;
 pub mod runs;
 pub mod signals;
 pub mod stores;

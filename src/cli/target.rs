@@ -72,10 +72,13 @@ impl Target {
         }
     }
 
-    /// These arguments, as a shell would need them, but for what may be secret; empty for the demo.
+    /// These arguments, for another command line from anywhere, but for what may be secret; empty for the demo.
     pub fn words(&self) -> Vec<String> {
         match self.source() {
-            Source::File(file) => vec!["--config".to_owned(), file.display().to_string()],
+            Source::File(file) => {
+                let file = std::path::absolute(file).unwrap_or_else(|_| file.to_owned());
+                vec!["--config".to_owned(), file.display().to_string()]
+            }
             // Its query and the headers may hold secrets.
             Source::Url(at) => vec!["--url".to_owned(), HttpServer::at(at.url).shown_url()],
             Source::Command { command, args } => ["--", command]

@@ -10,8 +10,9 @@ use super::exit;
 use super::host::Host;
 use super::progress::Progress;
 use super::register::origin;
-use crate::cli::{Console, Target};
+use crate::cli::Console;
 use crate::config::{Config, Origin};
+use crate::console::invocation::Invocation;
 use crate::console::model::{Model, Setup};
 use crate::console::panes::About;
 use crate::console::preferences::Preferences;
@@ -67,7 +68,10 @@ pub fn run(options: &Console, paths: &Paths) -> anyhow::Result<u8> {
     let about = About {
         origin: origin(host.config()),
         log_path: host.log_path(),
-        invocation: invocation(&options.target),
+        invocation: Invocation {
+            target: options.target.words(),
+            is_ad_hoc: options.target.is_ad_hoc(),
+        },
         zone: Some(jiff::tz::TimeZone::system()),
     };
     install_panic_hook(about.log_path.clone());
@@ -129,11 +133,4 @@ fn open_first_session(config: &Config, handle: &Handle) {
     }) {
         tracing::error!("the first session was not opened: {busy}");
     }
-}
-
-/// How to open the same from a shell.
-fn invocation(target: &Target) -> String {
-    let mut words = vec!["envdeck".to_owned()];
-    words.extend(target.words());
-    words.join(" ")
 }

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use super::Config;
-use crate::model::{Backend, BackendInfo, Mode, shell_word};
+use crate::model::{Backend, BackendInfo, Mode};
+use crate::quote;
 
 /// The backends of a configuration as a front end sees them; `available` says whether instances of
 /// a mode can be made by this version.
@@ -35,10 +36,7 @@ fn summary(mode: &Mode) -> String {
         Mode::Embedded => "demo server inside envdeck".to_owned(),
         Mode::LocalProcess(process) => {
             let words = std::iter::once(&process.command).chain(&process.args);
-            words
-                .map(|word| shell_word(word))
-                .collect::<Vec<_>>()
-                .join(" ")
+            quote::line(words)
         }
         Mode::LocalDocker(docker) => docker.image.clone(),
         Mode::External(server) => server.shown_url(),

@@ -77,6 +77,7 @@ pub enum Action {
     OpenShell,
     ShowLogs,
     StopStart,
+    PauseResume,
     RetryFailed,
     Remove,
     Help,
@@ -157,6 +158,7 @@ impl Action {
             Action::OpenShell => "open a shell inside the instance",
             Action::ShowLogs => "show the logs",
             Action::StopStart => "stop (asks) or start the instance",
+            Action::PauseResume => "pause or resume the instance",
             Action::RetryFailed => "start all failed instances of the session again",
             Action::Remove => "remove the instance or session (asks)",
             Action::Help => "help for what has the focus",
@@ -204,6 +206,7 @@ impl Action {
             Action::OpenShell => "shell",
             Action::ShowLogs => "logs",
             Action::StopStart => "stop/start",
+            Action::PauseResume => "pause/resume",
             Action::RetryFailed => "retry failed",
             Action::Remove => "remove",
             Action::Help => "help",
@@ -229,6 +232,7 @@ impl Action {
                 | Action::RunAgain
                 | Action::OpenShell
                 | Action::StopStart
+                | Action::PauseResume
                 | Action::RetryFailed
                 | Action::Remove
         )

@@ -145,6 +145,9 @@ impl fmt::Display for Press {
                 f.write_str(name)?;
             }
         }
+        if self.code == KeyCode::BackTab {
+            return f.write_str("shift+tab");
+        }
         if let Some((name, _)) = NAMED.iter().find(|(_, code)| *code == self.code) {
             return f.write_str(name);
         }
@@ -215,7 +218,7 @@ const GLOBAL: &[(&str, Action)] = &[
     ("G", Action::Last),
     ("end", Action::Last),
     ("tab", Action::NextPane),
-    ("backtab", Action::PreviousPane),
+    ("shift+tab", Action::PreviousPane),
     ("]", Action::NextTab),
     ("[", Action::PreviousTab),
     ("1", Action::FocusSessions),
@@ -243,6 +246,7 @@ const GLOBAL: &[(&str, Action)] = &[
     ("i", Action::Inspect),
     ("e", Action::OpenShell),
     ("s", Action::StopStart),
+    ("P", Action::PauseResume),
     ("D", Action::Remove),
     ("/", Action::Search),
     ("&", Action::Filter),

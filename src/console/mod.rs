@@ -5,6 +5,7 @@ mod editor;
 pub mod effect;
 mod frame;
 mod input;
+pub mod invocation;
 pub mod keymap;
 pub mod layout;
 pub mod modals;

@@ -10,6 +10,7 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::{Position, Rect};
 
 use super::effect::{Effect, Intent};
+use super::invocation::Invocation;
 use super::keymap::Keymap;
 use super::model::{Model, Setup};
 use super::msg::Msg;
@@ -50,7 +51,10 @@ impl Harness {
             about: About {
                 origin: "test".to_owned(),
                 log_path: "/state/envdeck.log".to_owned(),
-                invocation: "envdeck --config mcp.yaml".to_owned(),
+                invocation: Invocation {
+                    target: vec!["--config".to_owned(), "mcp.yaml".to_owned()],
+                    is_ad_hoc: false,
+                },
                 zone: None,
             },
             clock: Box::new(move || {

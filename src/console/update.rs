@@ -303,7 +303,11 @@ impl Model {
                 self.read_only = !self.read_only;
                 Vec::new()
             }
-            Action::Inspect | Action::OpenShell | Action::StopStart | Action::CopyCommand => {
+            Action::Inspect
+            | Action::OpenShell
+            | Action::StopStart
+            | Action::PauseResume
+            | Action::CopyCommand => {
                 let now = self.now();
                 let cx = super::model::cx!(self, now);
                 return commands::act(action, cx.instance()?, &cx);

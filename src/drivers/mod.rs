@@ -140,6 +140,15 @@ pub trait Running: Send {
         })
     }
 
+    /// Freezes all it does, or lets it go on; [`crate::model::fact::STATUS`] then tells of it.
+    fn set_paused(&self, paused: bool) -> Task<'static, ()> {
+        let _ = paused;
+        Box::pin(async {
+            let text = "this kind of instance cannot be paused";
+            Err(Failure::other(Stage::Run, text))
+        })
+    }
+
     /// Asks it to end, waits for `grace`, then kills it with all its descendants. Returns when
     /// nothing of it is left.
     fn stop(self: Box<Self>, grace: Duration) -> Task<'static, ()>;

@@ -10,21 +10,27 @@ use std::time::Duration;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
-use tokio::time::{Instant, Sleep, sleep, sleep_until};
+use tokio::time::{Instant, Sleep, sleep, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::clients::Connection;
 use super::endpoint::Endpoint;
+use super::refusal::Refusal;
+use super::wire::TRANSPORT;
 
 /// Bytes of the head of a request.
 const MAX_HEAD: usize = 32 << 10;
 const MAX_HEADERS: usize = 100;
 /// A client that takes nothing of its answer for so long does not want it.
 const WRITE_STALL: Duration = Duration::from_secs(60);
+/// How long a connection waits for room, which others may soon make.
+const WAIT_FOR_ROOM: Duration = Duration::from_secs(5);
+/// For whoever is turned away to read why.
+const TURN_AWAY: Duration = Duration::from_secs(1);
 /// When a connection cannot be accepted: there are no more file descriptors, most likely.
 const PAUSE: Duration = Duration::from_millis(100);
 
@@ -35,19 +41,21 @@ pub(super) async fn accept(
     connections: TaskTracker,
     abandon: CancellationToken,
 ) {
-    let room = Arc::new(Semaphore::new(endpoint.options.max_connections));
+    let most = endpoint.options.max_connections;
+    let room = Arc::new(Semaphore::new(most));
+    let queue = Arc::new(Semaphore::new(most));
     let closing = endpoint.closing.clone();
     loop {
         let accepted = async {
-            // Whoever finds no room waits in the queue of the operating system.
-            let permit = room.clone().acquire_owned().await;
-            (permit, listener.accept().await)
+            // Whoever finds no place in the queue waits in that of the operating system.
+            let queued = queue.clone().acquire_owned().await;
+            (queued, listener.accept().await)
         };
-        let (permit, stream) = tokio::select! {
+        let (queued, stream) = tokio::select! {
             biased;
             () = closing.cancelled() => return,
-            (permit, accepted) = accepted => match accepted {
-                Ok((stream, _)) => (permit, stream),
+            (queued, accepted) = accepted => match accepted {
+                Ok((stream, _)) => (queued, stream),
                 Err(error) => {
                     tracing::warn!("a connection was not accepted: {error}");
                     sleep(PAUSE).await;
@@ -55,16 +63,44 @@ pub(super) async fn accept(
                 }
             },
         };
-        let (endpoint, abandon) = (endpoint.clone(), abandon.clone());
+        let (endpoint, room, abandon) = (endpoint.clone(), room.clone(), abandon.clone());
+        let served = async move {
+            let Ok(_permit) = timeout(WAIT_FOR_ROOM, room.acquire_owned()).await else {
+                return turn_away(stream, most).await;
+            };
+            drop(queued);
+            converse(stream, endpoint).await;
+        };
         connections.spawn(async move {
             tokio::select! {
                 biased;
                 () = abandon.cancelled() => {}
-                () = converse(stream, endpoint) => {}
+                () = served => {}
             }
-            drop(permit);
         });
     }
+}
+
+/// Says that there is no room, to whatever was asked.
+async fn turn_away(mut stream: TcpStream, most: usize) {
+    let text = format!(
+        "there are {most} connections already, which is the limit (gateway.max_connections)"
+    );
+    let body = Refusal::new(TRANSPORT, text).message(None);
+    let head = format!(
+        "HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\
+         retry-after: 5\r\nconnection: close\r\n\r\n",
+        body.len()
+    );
+    let talk = async {
+        stream.write_all(head.as_bytes()).await?;
+        stream.write_all(&body).await?;
+        stream.shutdown().await?;
+        // Closed with something unread, the connection would be reset, and the answer lost.
+        tokio::io::copy(&mut stream, &mut tokio::io::sink()).await
+    };
+    // Whether it was heard is theirs to know.
+    let _ = timeout(TURN_AWAY, talk).await;
 }
 
 /// One connection, from its first request to its last.

@@ -9,6 +9,7 @@ use hyper::body::{Body, Incoming};
 use hyper::header::{
     ACCEPT, ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER,
 };
+use hyper::http::request::Parts;
 use hyper::{Method, Request, Response, StatusCode};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
@@ -47,9 +48,8 @@ impl Endpoint {
         request: Request<Incoming>,
         connection: Arc<Connection>,
     ) -> Response<Answer> {
-        self.route(request, &connection)
-            .await
-            .unwrap_or_else(|refusal| refused(&refusal, None))
+        let answer = self.route(request, &connection).await;
+        answer.unwrap_or_else(|refusal| refused(&refusal, None))
     }
 
     async fn route(
@@ -58,24 +58,40 @@ impl Endpoint {
         connection: &Connection,
     ) -> Result<Response<Answer>, Refusal> {
         let (head, body) = request.into_parts();
-        if let Err(refusal) = self.guard.check(&head.uri, &head.headers) {
+        if let Err(refusal) = self.check(&head, &body) {
             linger(body);
             return Err(refusal);
         }
+        match head.method {
+            Method::POST => {
+                let body = self.read(body).await?;
+                self.post(&head.headers, body, connection).await
+            }
+            Method::GET => self.listen(&head.headers),
+            _ => self.end(&head.headers),
+        }
+    }
+
+    /// Whatever can be refused before the body is read.
+    fn check(&self, head: &Parts, body: &Incoming) -> Result<(), Refusal> {
+        self.guard.check(&head.uri, &head.headers)?;
         if !matches!(head.uri.path(), "/mcp" | "/mcp/") {
             let text = "there is nothing here: the endpoint is /mcp";
             return Err(Refusal::new(TRANSPORT, text).status(StatusCode::NOT_FOUND));
         }
         match head.method {
-            Method::POST => {
-                check_content_type(&head.headers)?;
-                let body = self.read(&head.headers, body).await?;
-                self.post(&head.headers, body, connection).await
-            }
-            Method::GET => self.listen(&head.headers),
-            Method::DELETE => self.end(&head.headers),
-            _ => Err(not_allowed("GET, POST, DELETE")),
+            Method::GET | Method::DELETE => return Ok(()),
+            Method::POST => {}
+            _ => return Err(not_allowed("GET, POST, DELETE")),
         }
+        check_content_type(&head.headers)?;
+        if body.size_hint().lower() > self.options.max_body as u64 {
+            return Err(too_large(self.options.max_body));
+        }
+        if self.closing.is_cancelled() {
+            return Err(shutting_down());
+        }
+        Ok(())
     }
 
     /// A stream for what the server says by itself. It says nothing, but the stream tells both ends that the other
@@ -113,17 +129,8 @@ impl Endpoint {
     }
 
     /// The whole body, within its limits of size and time.
-    async fn read(&self, headers: &HeaderMap, mut body: Incoming) -> Result<Bytes, Refusal> {
+    async fn read(&self, mut body: Incoming) -> Result<Bytes, Refusal> {
         let most = self.options.max_body;
-        let announced = body.size_hint().lower();
-        if announced > most as u64 {
-            linger(body);
-            return Err(too_large(most));
-        }
-        if self.closing.is_cancelled() {
-            return Err(shutting_down());
-        }
-        let _ = headers;
         let reading = collect(&mut body, most);
         match timeout(self.options.read_timeout, reading).await {
             Ok(Ok(Some(bytes))) => Ok(bytes),
@@ -293,6 +300,12 @@ pub(super) fn refused(
     refusal: &Refusal,
     id: Option<&serde_json::value::RawValue>,
 ) -> Response<Answer> {
+    tracing::debug!(
+        status = refusal.status.as_u16(),
+        code = refusal.code,
+        "refused: {}",
+        refusal.message
+    );
     let mut response = json(refusal.status, Answer::text(refusal.message(id)));
     let headers = response.headers_mut();
     if let Some((name, value)) = refusal.header.as_deref() {

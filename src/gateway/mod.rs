@@ -27,6 +27,7 @@
 //! - **A client that goes away** before it has its answer cancels what it asked for, in both eras: streams are not
 //!   resumed, so nobody could fetch the answer. A session that was still starting is closed; one that was opened
 //!   stays until it is cleaned up or idle for too long, for other connections may use it.
+//! - **Batches** of messages, which only the revision 2025-03-26 had, are refused: no client sends them.
 //! - **Session ids** are random; whoever knows one may use the session, from any connection.
 
 mod accept;

@@ -47,6 +47,9 @@ pub enum Command {
     Start(InstanceId),
     /// Starts all failed instances of the session again, with fresh restart budgets.
     RetryFailed(SessionId),
+    /// Freezes all it does until it is resumed; calls to it wait.
+    Pause(InstanceId),
+    Resume(InstanceId),
     /// Stops it and forgets it.
     Remove(InstanceId),
     Call(ToolCall),

@@ -5,6 +5,8 @@
 pub const STATUS: &str = "status";
 /// The [`STATUS`] that is as it should be.
 pub const RUNNING: &str = "running";
+/// The [`STATUS`] of what does nothing until it is resumed.
+pub const PAUSED: &str = "paused";
 /// The verdict of a check that its world does by itself, and why if it is bad.
 pub const HEALTH: &str = "health";
 /// What [`HEALTH`] begins with when it is bad.

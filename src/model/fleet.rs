@@ -16,6 +16,10 @@ pub const SHARED_SESSION: &str = "shared";
 
 /// Ended calls kept in the picture; the history file has them all.
 const CALLS_KEPT: usize = 1_000;
+/// Percent of a core, bytes of memory, bytes of traffic: smaller changes are noise.
+const NOISE_CPU: f32 = 2.0;
+const NOISE_MEMORY: u64 = 512 << 10;
+const NOISE_TRAFFIC: u64 = 4 << 10;
 /// Resource samples and probes kept for the sparklines of an instance.
 const SAMPLES_KEPT: usize = 120;
 
@@ -121,6 +125,28 @@ pub struct Sample {
     pub disk: Option<Traffic>,
 }
 
+impl Sample {
+    /// Whether it differs from the one before by no more than noise.
+    fn is_noise_after(&self, last: &Self) -> bool {
+        let near = |a: u64, b: u64, most: u64| a.abs_diff(b) <= most;
+        let traffic = |a: Option<Traffic>, b: Option<Traffic>| match (a, b) {
+            (Some(a), Some(b)) => {
+                near(a.inward, b.inward, NOISE_TRAFFIC) && near(a.outward, b.outward, NOISE_TRAFFIC)
+            }
+            (a, b) => a == b,
+        };
+        (self.cpu - last.cpu).abs() < NOISE_CPU
+            && near(
+                self.memory,
+                last.memory,
+                NOISE_MEMORY.max(last.memory / 100),
+            )
+            && (self.memory_limit, self.processes) == (last.memory_limit, last.processes)
+            && traffic(self.network, last.network)
+            && traffic(self.disk, last.disk)
+    }
+}
+
 #[derive(Clone, Debug, Default)]
 pub struct Health {
     pub probes: VecDeque<Probe>,
@@ -184,6 +210,12 @@ impl Instance {
         let mut sorted: Vec<_> = self.latencies.iter().copied().collect();
         sorted.sort_unstable();
         sorted.get(sorted.len() / 2).copied()
+    }
+
+    /// What is known of it by this name.
+    pub fn fact(&self, name: &str) -> Option<&str> {
+        let found = self.facts.iter().find(|(known, _)| **known == *name);
+        found.map(|(_, text)| &**text)
     }
 
     pub fn latest_sample(&self) -> Option<&Sample> {
@@ -485,13 +517,7 @@ impl Instance {
             Happening::Described { facts, .. } => self.facts = facts.clone(),
             Happening::ToolsListed { tools, .. } => self.tools = Some(tools.clone()),
             Happening::Probed { probe, .. } => self.record_probe(probe),
-            Happening::Sampled { sample, .. } => {
-                push_bounded(
-                    &mut Arc::make_mut(&mut self.health).samples,
-                    *sample,
-                    SAMPLES_KEPT,
-                );
-            }
+            Happening::Sampled { sample, .. } => return self.record_sample(sample),
             Happening::Died { card, .. } => self.death = Some(card.clone()),
             Happening::StdoutNoise { lines, .. } => self.stdout_noise += lines,
             _ => return false,
@@ -518,6 +544,17 @@ impl Instance {
         self.step = None;
         self.step_deadline = None;
         true
+    }
+
+    /// Noise is recorded, but no change: an idle instance is not drawn anew every second. It shows with the next
+    /// change, such as a probe.
+    fn record_sample(&mut self, sample: &Sample) -> bool {
+        let samples = &mut Arc::make_mut(&mut self.health).samples;
+        let is_noise = samples
+            .back()
+            .is_some_and(|last| sample.is_noise_after(last));
+        push_bounded(samples, *sample, SAMPLES_KEPT);
+        !is_noise
     }
 
     fn record_probe(&mut self, probe: &Probe) {

@@ -1,7 +1,9 @@
 //! Where an instance *is*, and which moves are legal.
 
 /// Where an instance is in its life. What it was *doing* when it failed is a [`super::Stage`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, strum::Display, strum::EnumIter)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, Hash, strum::Display, strum::EnumIter, strum::IntoStaticStr,
+)]
 #[strum(serialize_all = "lowercase")]
 pub enum Phase {
     /// Asked for; waits for a free start slot.

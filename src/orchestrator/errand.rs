@@ -13,6 +13,7 @@ pub(super) enum Errand {
     ListTools,
     OpenShell(WindowSize),
     Inspect,
+    SetPaused(bool),
 }
 
 impl Instance {
@@ -37,6 +38,12 @@ impl Instance {
             }
             Errand::Inspect => {
                 flight.ask("inspect", running.inspect(), Reply::Inspected, asker);
+            }
+            Errand::SetPaused(paused) => {
+                let what = if paused { "pause" } else { "resume" };
+                self.seat.log.line(Source::Envdeck, &format!("{what}s"));
+                let done = running.set_paused(paused);
+                flight.ask(what, done, |()| Reply::Accepted, asker);
             }
         }
     }

@@ -75,6 +75,8 @@ fn route(core: &Arc<Core>, command: Command, asker: Asker) {
         Command::OpenShell { instance, size } => {
             send(core, &instance, Errand::OpenShell(size), asker);
         }
+        Command::Pause(id) => send(core, &id, Errand::SetPaused(true), asker),
+        Command::Resume(id) => send(core, &id, Errand::SetPaused(false), asker),
         Command::Inspect(id) => send(core, &id, Errand::Inspect, asker),
         Command::Cancel(call) => asker.answer(core.calls.cancel(call).map(accepted)),
         Command::Extend(call, more) => asker.answer(core.calls.extend(call, more).map(accepted)),

@@ -48,6 +48,8 @@ struct Shared {
     directory: Directory,
     background: Background,
     shelf: Mutex<Shelf>,
+    /// Held by the one that writes a file.
+    turn: Mutex<()>,
 }
 
 impl ResultStore {
@@ -62,6 +64,7 @@ impl ResultStore {
             },
             background: Background::capture(),
             shelf: Mutex::default(),
+            turn: Mutex::default(),
         };
         Self {
             shared: Arc::new(shared),
@@ -126,9 +129,9 @@ impl Shared {
 
     /// Has `chores` done in the background.
     fn start(self: &Arc<Self>, chores: Chores) {
-        for (id, document) in chores.write {
+        for id in chores.write {
             let shared = self.clone();
-            self.background.run(move || shared.write(id, document));
+            self.background.run(move || shared.write(id));
         }
         if let Some(id) = chores.load {
             let shared = self.clone();
@@ -141,8 +144,14 @@ impl Shared {
         }
     }
 
-    fn write(self: &Arc<Self>, id: ResultId, document: Arc<Document>) {
+    fn write(self: &Arc<Self>, id: ResultId) {
+        // One at a time: those that wait for a slow disk hold nothing that could not be dropped.
+        let turn = self.turn.lock();
+        let Some(document) = self.shelf.lock().to_write(id) else {
+            return;
+        };
         let result = self.directory.write(id, document.bytes());
+        drop(turn);
         if let Err(error) = &result {
             tracing::warn!(result = id.0, %error, "a result stays in memory: its file cannot be written");
         }

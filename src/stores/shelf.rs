@@ -14,12 +14,15 @@ pub const SMALL: usize = 1 << 20;
 const LOADED: usize = 2;
 
 const DROPPED: &str = "dropped to make room";
+const TOO_SLOW: &str = "dropped: results came faster than they could be written to files";
 
 /// What may be kept.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Limits {
-    /// Bytes of results in memory, beside those that are being written or looked at.
+    /// Bytes of small results in memory, beside those that are looked at.
     pub memory: u64,
+    /// Bytes of results in memory that wait for their files or are being written.
+    pub writing: u64,
     /// Bytes of files.
     pub disk: u64,
     pub results: usize,
@@ -29,6 +32,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             memory: 64 << 20,
+            writing: 512 << 20,
             disk: 4 << 30,
             results: 10_000,
         }
@@ -39,8 +43,8 @@ impl Default for Limits {
 #[derive(Default)]
 #[must_use]
 pub(super) struct Chores {
-    /// To be written to their files.
-    pub write: Vec<(ResultId, Arc<Document>)>,
+    /// To be written to their files: what [`Shelf::to_write`] then gives, if it still does.
+    pub write: Vec<ResultId>,
     /// Files to be removed.
     pub remove: Vec<ResultId>,
     /// A file to be read.
@@ -75,8 +79,10 @@ pub(super) struct Shelf {
     entries: BTreeMap<ResultId, Entry>,
     /// Oldest first; may name results that have gone since.
     in_memory: VecDeque<ResultId>,
+    in_writing: VecDeque<ResultId>,
     on_disk: VecDeque<ResultId>,
     memory: u64,
+    writing: u64,
     disk: u64,
     loaded: VecDeque<Arc<Document>>,
 }
@@ -88,7 +94,7 @@ impl Shelf {
         meta.id = ResultId(self.last);
         let mut chores = Chores::default();
         let place = if document.bytes().len() > SMALL {
-            chores.write.push((meta.id, document.clone()));
+            self.queue(meta.id, meta.size, &mut chores);
             Place::Writing(document)
         } else {
             self.memory += meta.size;
@@ -170,6 +176,20 @@ impl Shelf {
         chores
     }
 
+    fn queue(&mut self, id: ResultId, size: u64, chores: &mut Chores) {
+        self.writing += size;
+        self.in_writing.push_back(id);
+        chores.write.push(id);
+    }
+
+    /// What to write to the file of `id`; nothing if it has been dropped meanwhile.
+    pub fn to_write(&self, id: ResultId) -> Option<Arc<Document>> {
+        match &self.entries.get(&id)?.place {
+            Place::Writing(document) => Some(document.clone()),
+            _ => None,
+        }
+    }
+
     /// A file has been written, or could not be: then it stays in memory as long as there is room.
     pub fn written(&mut self, id: ResultId, result: Result<(), String>) -> Chores {
         let mut chores = Chores::default();
@@ -183,9 +203,13 @@ impl Shelf {
             return chores;
         };
         let Place::Writing(document) = place else {
+            // Dropped while it was written.
+            chores.remove.push(id);
             return chores;
         };
         let document = document.clone();
+        self.writing -= meta.size;
+        self.in_writing.retain(|other| *other != id);
         *write_error = result.err();
         if write_error.is_some() {
             *place = Place::Memory(document);
@@ -211,6 +235,12 @@ impl Shelf {
             && let Some(id) = self.in_memory.pop_front()
         {
             self.spill(id, chores);
+        }
+        while self.writing > self.limits.writing
+            && self.in_writing.front().is_some_and(|id| id.0 < self.last)
+            && let Some(id) = self.in_writing.pop_front()
+        {
+            self.give_up(id, chores);
         }
         while self.disk > self.limits.disk
             && let Some(id) = self.on_disk.pop_front()
@@ -246,8 +276,21 @@ impl Shelf {
             );
             chores.release.push(document);
         } else {
-            entry.place = Place::Writing(document.clone());
-            chores.write.push((id, document));
+            entry.place = Place::Writing(document);
+            let size = entry.meta.size;
+            self.queue(id, size, chores);
+        }
+    }
+
+    /// One that waits for its file goes, so that memory does not fill up with such.
+    fn give_up(&mut self, id: ResultId, chores: &mut Chores) {
+        let Some(entry) = self.entries.get_mut(&id) else {
+            return;
+        };
+        if let Place::Writing(document) = &entry.place {
+            chores.release.push(document.clone());
+            entry.place = Place::Gone(TOO_SLOW.into());
+            self.writing -= entry.meta.size;
         }
     }
 
@@ -258,7 +301,10 @@ impl Shelf {
                 chores.release.push(document);
             }
             // Its file is removed when it is written.
-            Place::Writing(document) => chores.release.push(document),
+            Place::Writing(document) => {
+                self.writing -= entry.meta.size;
+                chores.release.push(document);
+            }
             Place::File { .. } => {
                 self.disk -= entry.meta.size;
                 chores.remove.push(id);
@@ -279,6 +325,7 @@ mod tests {
         Shelf {
             limits: Limits {
                 memory,
+                writing: 4 << 20,
                 disk,
                 results,
             },
@@ -317,10 +364,11 @@ mod tests {
 
     /// Does the writing at once; returns the files to be removed after it.
     fn write(shelf: &mut Shelf, chores: Chores) -> Vec<ResultId> {
-        let ids: Vec<ResultId> = chores.write.into_iter().map(|(id, _)| id).collect();
-        ids.into_iter()
-            .flat_map(|id| shelf.written(id, Ok(())).remove)
-            .collect()
+        let written = |id: ResultId| {
+            assert!(shelf.to_write(id).is_some());
+            shelf.written(id, Ok(())).remove
+        };
+        chores.write.into_iter().flat_map(written).collect()
     }
 
     #[test]
@@ -374,6 +422,24 @@ mod tests {
         drop(second);
         assert_eq!(write(&mut shelf, first), [one]);
         assert_eq!(shelf.disk, 0);
+    }
+
+    #[test]
+    fn what_waits_for_a_slow_disk_does_not_fill_the_memory() {
+        let mut shelf = shelf(0, 1 << 30, 10);
+        let ids: Vec<_> = (0..6).map(|_| add(&mut shelf, SMALL * 3 / 2).0).collect();
+        assert_eq!(shelf.writing, 2 * (SMALL as u64) * 3 / 2);
+        assert_eq!(gone(&shelf, ids[0]), TOO_SLOW);
+        assert!(shelf.to_write(ids[0]).is_none() && shelf.to_write(ids[5]).is_some());
+        // The disk was at work on it when it was dropped.
+        assert_eq!(shelf.written(ids[0], Ok(())).remove, [ids[0]]);
+        for id in &ids[4..] {
+            drop(shelf.written(*id, Ok(())));
+        }
+        assert_eq!((shelf.writing, shelf.disk), (0, 3 * SMALL as u64));
+        // The newest stays, however large.
+        let (large, _) = add(&mut shelf, SMALL * 5);
+        assert!(is_ready(&shelf, large));
     }
 
     #[test]

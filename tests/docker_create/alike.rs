@@ -2,7 +2,8 @@
 
 use envdeck::drivers::docker::command_line::command_line;
 use envdeck::drivers::docker::create::Extras;
-use envdeck::model::{Mount, shell_word};
+use envdeck::model::Mount;
+use envdeck::quote;
 use serde_json::{Value, json};
 
 use crate::OPEN;
@@ -197,8 +198,7 @@ async fn options_mean_what_they_mean_to_the_docker_command() {
         let keys =
             json!({"docker_run_args": args, "hardening": hardening, "container_command": ["true"]});
         let ours = lab.create(&lab.backend(&keys), &lab.extras()).await;
-        let words: Vec<_> = args.iter().map(|word| shell_word(word)).collect();
-        let line = format!("docker run -i {} {IMAGE} true", words.join(" "));
+        let line = format!("docker run -i {} {IMAGE} true", quote::line(args));
         let theirs = lab.create_by_command(&line, &[]);
         let (ours, theirs) = (lab.inspect(&ours).await, lab.inspect(&theirs).await);
         let unlike = differences("", &essence(ours), &essence(theirs));

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use crate::{backend, docker_of, fixture, load, one, with_args};
 
 #[test]
-fn later_layers_win_and_lists_add_up() {
+fn later_layers_win() {
     let options = backend("layers").options;
     let env = |name: &str| options.environment[name].expose().to_owned();
     assert_eq!(env("API_KEY"), "hunter2-global");
@@ -45,7 +45,14 @@ fn later_layers_win_and_lists_add_up() {
         .iter()
         .map(ToString::to_string)
         .collect();
-    assert_eq!(dns, ["1.1.1.1", "9.9.9.9"]);
+    assert_eq!(dns, ["9.9.9.9"], "it would be asked last");
+    let hosts = options.network.extra_hosts.iter();
+    let hosts: Vec<_> = hosts
+        .map(|host| format!("{} {}", host.name, host.address))
+        .collect();
+    assert_eq!(hosts, ["cache 10.0.0.6", "db 10.0.1.1", "db 10.0.1.2"]);
+    let groups = &options.isolation.groups;
+    assert_eq!(groups, &["audio", "video"], "they add up");
     assert_eq!(options.logging.driver.as_deref(), Some("json-file"));
     let check = &options.health;
     let words = ["check", "--quick"].map(str::to_owned).to_vec();

@@ -167,3 +167,41 @@ async fn instances_are_told_apart() {
         .await
         .unwrap();
 }
+
+fn state(pid: i32) -> char {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    let after_name = stat.rsplit_once(") ").map_or("", |(_, rest)| rest);
+    after_name.chars().next().unwrap_or('?')
+}
+
+#[tokio::test]
+async fn what_is_paused_stands_still_until_it_is_resumed() {
+    let bench = Bench::start(shell("sleep 600 & echo $! >&2; wait"))
+        .await
+        .unwrap();
+    let child: i32 = until("the child", || bench.log().first()?.parse().ok()).await;
+    let changes = bench.running.changes().unwrap();
+    for paused in [true, false, true] {
+        bench.running.set_paused(paused).await.unwrap();
+        let expected = if paused { 'T' } else { 'S' };
+        for pid in [bench.pid(), child] {
+            until("follow", || (state(pid) == expected).then_some(())).await;
+        }
+        assert!(changes.has_changed().unwrap());
+        assert_eq!(bench.running.excuse().is_some(), paused);
+        let facts = bench.running.facts();
+        let says_so = facts
+            .iter()
+            .any(|(name, text)| (&**name, &**text) == ("status", "paused"));
+        assert_eq!(says_so, paused, "{facts:?}");
+    }
+    // It is asked to end, hears it, and need not be killed.
+    let (logs, id) = (bench.logs.clone(), bench.id.clone());
+    bench.stop().await.unwrap();
+    let said = logs.tail(&id, 10).lines;
+    assert!(
+        !said.iter().any(|line| line.line.text.contains("killed")),
+        "{said:?}"
+    );
+    assert_eq!((state(child), is_alive(child)), ('?', false));
+}

@@ -153,6 +153,27 @@ async fn connections_wait_for_room() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_finds_no_room_is_told_so() {
+    let rig = Rig::with(backends(), |options| options.max_connections = 2).await;
+    let agent = Agent::join(&rig).await;
+    let mut streams = vec![agent.wire];
+    streams.push(Wire::to(rig.address).await);
+    let mut late = Wire::to(rig.address).await;
+    late.request("POST", "/mcp", &[HOST.to_owned(), JSON.to_owned()], PING)
+        .await;
+    let response = late.response().await;
+    assert_eq!(response.head.status, 503);
+    assert!(
+        response.error().1.contains("gateway.max_connections"),
+        "{}",
+        response.text()
+    );
+    drop(streams);
+    is_up(&rig).await;
+    rig.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn heads_that_are_no_heads_are_refused() {
     let rig = Rig::new().await;
     let long = format!("POST /mcp HTTP/1.1\r\nx: {}\r\n\r\n", "y".repeat(100_000));

@@ -110,6 +110,10 @@ fn arguments_and_requests_are_copied() {
         Some(r#"{"path":"/data/1.txt"}"#)
     );
     let harness = full(120, 36).press("8G<ctrl+y>");
+    let command =
+        r#"envdeck call filesystem read_file --json '{"path":"/data/1.txt"}' --config mcp.yaml"#;
+    assert_eq!(copied(&harness), Some(command));
+    let harness = full(120, 36).press("8GY");
     let request: serde_json::Value = serde_json::from_str(copied(&harness).unwrap()).unwrap();
     assert_eq!(request["method"], "tools/call");
     assert_eq!(request["params"]["arguments"]["path"], "/data/1.txt");

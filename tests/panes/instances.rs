@@ -261,6 +261,47 @@ fn a_shell_opens_in_what_is_selected_but_not_in_read_only_mode() {
 }
 
 #[test]
+fn pausing_and_resuming_are_one_key_and_a_paused_one_is_shown_as_such() {
+    let paused = |text: &str| Happening::Described {
+        instance: instance(READY),
+        facts: [("status".into(), text.into())].into(),
+    };
+    let harness = full(120, 36).press("2P");
+    assert_eq!(commands(&harness), [Command::Pause(instance(READY))]);
+    let harness = full(120, 36).happening(paused("paused"));
+    assert!(harness.screen().contains("‖ paused     a1b2c3d4"));
+    assert!(harness.screen().contains("‖ paused · 3m"), "in Health");
+    assert_eq!(
+        commands(&harness.press("7P")),
+        [Command::Resume(instance(READY))]
+    );
+    let other = full(120, 36).press("2jP");
+    assert_eq!(commands(&other), []);
+    assert!(other.screen().contains("is starting, not ready"));
+}
+
+#[test]
+fn what_its_world_says_of_a_ready_one_is_in_its_row() {
+    let says = |name: &str, text: &str| Happening::Described {
+        instance: instance(READY),
+        facts: [(name.into(), text.into())].into(),
+    };
+    for (name, text, shown) in [
+        ("health", "unhealthy ×3: no answer", "● unhealthy  a1b2c3d4"),
+        (
+            "engine",
+            "unreachable since 14:00:00",
+            "? no engine  a1b2c3d4",
+        ),
+        ("health", "healthy", "● ready      a1b2c3d4"),
+        ("status", "running", "● ready      a1b2c3d4"),
+    ] {
+        let screen = full(120, 36).happening(says(name, text)).screen();
+        assert!(screen.contains(shown), "{name} {text}: {screen}");
+    }
+}
+
+#[test]
 fn a_click_selects_and_a_second_one_opens() {
     let harness = full(120, 36).click(40, 6);
     assert_eq!(selected(&harness), instance(WAITING));
@@ -277,6 +318,11 @@ fn nothing_ticks_while_nothing_starts() {
         .happening(added("1"))
         .happening(phase("1", Phase::Starting))
         .happening(phase("1", Phase::Ready));
+    // Its age is told in seconds at first.
+    assert!(still.model.next_tick().is_some());
+    let still = still.after_millis(42_000);
+    assert!(still.screen().contains("  42s "), "{}", still.screen());
+    let still = still.after_millis(20_000);
     assert_eq!(still.model.next_tick(), None);
     let before = still.screen();
     assert_eq!(before, still.after_millis(30_000).screen());

@@ -2,10 +2,11 @@
 
 use std::future::pending;
 use std::path::Path;
+use std::time::Duration;
 
 use envdeck::model::{
-    Backend, Cause, Era, Instance, InstanceId, LocalProcess, Mode, Outcome, Phase, RestartPolicy,
-    Stage,
+    Backend, Cause, Command, Era, HealthPolicy, Instance, InstanceId, LocalProcess, Mode, Outcome,
+    Phase, RestartPolicy, Stage,
 };
 
 use crate::deck::{Deck, backend, seconds};
@@ -187,4 +188,54 @@ async fn a_server_that_refuses_and_ends_twice_fails_with_its_reason() {
     let card = deck.instance(&only(&deck, "older")).death.clone().unwrap();
     let text = card.failure.to_string();
     assert!(text.contains("MCP 1999-01-01, envdeck speaks"), "{text}");
+}
+
+/// Answers whatever it is asked.
+const ANSWERS: &str = r#"
+while read -r line; do
+  id=$(printf '%s' "$line" | sed -n 's/.*"id":\([0-9]*\).*/\1/p')
+  case "$line" in
+    *'"initialize"'*) printf '{"jsonrpc":"2.0","id":%s,"result":{"protocolVersion":"2025-06-18","capabilities":{"tools":{}},"serverInfo":{"name":"sh","version":"1"}}}\n' "$id" ;;
+    *'"tools/list"'*) printf '{"jsonrpc":"2.0","id":%s,"result":{"tools":[{"name":"any","inputSchema":{"type":"object"}}]}}\n' "$id" ;;
+    *'"id"'*) printf '{"jsonrpc":"2.0","id":%s,"result":{"content":[]}}\n' "$id" ;;
+  esac
+done
+"#;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_paused_process_is_shown_as_such_is_not_dead_for_its_silence_and_answers_later() {
+    let health = HealthPolicy {
+        interval: Duration::from_millis(20),
+        timeout: Duration::from_millis(20),
+        failures: 3,
+    };
+    let deck = Deck::real(vec![Backend {
+        health,
+        ..shell("quiet", &["-c", ANSWERS])
+    }]);
+    let session = deck.open(&[("quiet", 1)]).await;
+    let id = only(&deck, "quiet");
+    deck.request(Command::Pause(id.clone())).await.unwrap();
+    let is_paused = |one: &Instance| one.fact("status") == Some("paused");
+    deck.wait_for(&id, "it is paused", is_paused).await;
+    deck.wait_for(&id, "its silence is seen", |one| {
+        one.health.consecutive_failures > 5
+    })
+    .await;
+    let call = deck.begin(&id, "any", "{}").await;
+    assert_eq!(deck.instance(&id).phase, Phase::Ready);
+    deck.request(Command::Resume(id.clone())).await.unwrap();
+    let answered = deck.end_of(call).await;
+    assert_eq!(answered.outcome().unwrap().word(), "ok");
+    deck.wait_for(&id, "it goes on", |one| one.fact("status").is_none())
+        .await;
+    assert!(deck.close(session).await.is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_cannot_be_paused_says_so() {
+    let deck = Deck::real(vec![backend("demo")]);
+    let id = deck.open_one("demo").await;
+    let why = deck.refusal(Command::Pause(id)).await;
+    assert!(why.contains("cannot be paused"), "{why}");
 }

@@ -7,7 +7,7 @@ use super::values::mount::Mounted;
 use super::wrong::{Read, Wrong, ensure};
 use crate::config::cursor::Cursor;
 use crate::config::problem;
-use crate::model::{ContainerOptions, Mount};
+use crate::model::{ContainerOptions, ExtraHost, Mount};
 
 /// Who says something of a container; later ones win.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -33,6 +33,8 @@ pub struct Draft<'a> {
     said: BTreeMap<&'static str, (Layer, Cursor<'a>)>,
     /// Who mounted something at a path of the container.
     targets: BTreeMap<String, Layer>,
+    /// Who gave a host an address.
+    hosts: BTreeMap<String, Layer>,
 }
 
 /// What was said of hardening, by whomever; `None` is nothing.
@@ -85,6 +87,18 @@ impl<'a> Draft<'a> {
         match what {
             Mounted::Mount(mount) => self.mount(mount),
             Mounted::Tmpfs(target, options) => self.tmpfs(target, options),
+        }
+    }
+
+    /// A host can have several addresses, all of the layer that spoke last.
+    pub fn host(&mut self, host: ExtraHost) {
+        let before = self.hosts.insert(host.name.clone(), self.layer);
+        let hosts = &mut self.options.network.extra_hosts;
+        if before != Some(self.layer) {
+            hosts.retain(|other| other.name != host.name);
+        }
+        if !hosts.contains(&host) {
+            hosts.push(host);
         }
     }
 

@@ -224,12 +224,12 @@ pub fn apply<'a>(draft: &mut Draft<'a>, form: &Form, at: &Cursor<'a>, shared: &S
 }
 
 fn each<'a>(draft: &mut Draft<'a>, flag: &'static str, list: &Cursor<'a>, shared: &Shared) {
+    draft.note(flag, list);
     for at in list.items() {
         if let Some(text) = at.scalar() {
             report(set(draft, flag, &text, shared), &at);
         }
     }
-    draft.note(flag, list);
 }
 
 /// As `docker run --FLAG=TEXT` does.

@@ -10,7 +10,7 @@ use crate::config::problem;
 use crate::nearest::nearest;
 
 /// One option as it stands in the list.
-struct Given<'a> {
+struct Item<'a> {
     flag: &'static Flag,
     /// `None` for a switch that stands alone, and for what is not even text, which is reported already.
     value: Option<&'a str>,
@@ -18,6 +18,10 @@ struct Given<'a> {
 }
 
 pub fn apply<'a>(draft: &mut Draft<'a>, list: &Cursor<'a>, shared: &Shared) {
+    if list.is_text() {
+        list.problem_with_hint("expected a list, found text", "such as [--memory, 512m]");
+        return;
+    }
     let mut all = options(list);
     // Files say the least, wherever they are named.
     all.sort_by_key(|given| !matches!(given.flag.name, "env-file" | "label-file"));
@@ -30,7 +34,7 @@ pub fn apply<'a>(draft: &mut Draft<'a>, list: &Cursor<'a>, shared: &Shared) {
     }
 }
 
-impl Given<'_> {
+impl Item<'_> {
     fn apply(&self, draft: &mut Draft, shared: &Shared) -> Read<()> {
         match &self.flag.effect {
             Effect::Text(set) => match self.value {
@@ -63,13 +67,13 @@ fn missing(wrong: Wrong, value: &str) -> Wrong {
     let name = value.trim_start_matches('-').split('=').next();
     let is_flag = value.starts_with("--") && name.is_some_and(|name| flags::long(name).is_some());
     if is_flag {
-        return wrong.or_hint("is its value missing? An option follows");
+        return wrong.hint("is its value missing? An option follows");
     }
     wrong
 }
 
 /// All options of the list, and a problem for whatever is none.
-fn options<'a>(list: &Cursor<'a>) -> Vec<Given<'a>> {
+fn options<'a>(list: &Cursor<'a>) -> Vec<Item<'a>> {
     let mut found = Vec::new();
     let mut items = list.items().into_iter();
     while let Some(at) = items.next() {
@@ -88,8 +92,8 @@ fn options<'a>(list: &Cursor<'a>) -> Vec<Given<'a>> {
 }
 
 /// `docker run` takes all from here on for the image and its command.
-fn positional<'a>(at: &Cursor, found: Vec<Given<'a>>, text: &str) -> Vec<Given<'a>> {
-    let is_switch = |given: &&Given| given.value.is_none() && given.flag.is_switch();
+fn positional<'a>(at: &Cursor, found: Vec<Item<'a>>, text: &str) -> Vec<Item<'a>> {
+    let is_switch = |given: &&Item| given.value.is_none() && given.flag.is_switch();
     match found.last().filter(is_switch) {
         Some(given) if at.text().is_some_and(|text| numbers::switch(text).is_ok()) => {
             at.problem_with_hint(text, format!("write --{}=… in one item", given.flag.name));
@@ -107,7 +111,7 @@ fn long_option<'a>(
     text: &'a str,
     at: Cursor<'a>,
     items: &mut impl Iterator<Item = Cursor<'a>>,
-) -> Vec<Given<'a>> {
+) -> Vec<Item<'a>> {
     let (name, value) = match text.split_once('=') {
         Some((name, value)) => (name, Some(value)),
         None => (text, None),
@@ -124,7 +128,7 @@ fn short_options<'a>(
     text: &'a str,
     at: &Cursor<'a>,
     items: &mut impl Iterator<Item = Cursor<'a>>,
-) -> Vec<Given<'a>> {
+) -> Vec<Item<'a>> {
     let mut found = Vec::new();
     let word = text.split('=').next().unwrap_or(text);
     if let Some(flag) = flags::long(word).filter(|_| word.len() > 2) {
@@ -162,16 +166,16 @@ fn given<'a>(
     value: Option<&'a str>,
     at: Cursor<'a>,
     items: &mut impl Iterator<Item = Cursor<'a>>,
-) -> Option<Given<'a>> {
+) -> Option<Item<'a>> {
     if value.is_some() || flag.is_switch() {
-        return Some(Given { flag, value, at });
+        return Some(Item { flag, value, at });
     }
     let Some(next) = items.next() else {
         at.problem(format!("--{} needs a value", flag.name));
         return None;
     };
     let value = next.text();
-    Some(Given {
+    Some(Item {
         flag,
         value,
         at: next,

@@ -86,3 +86,11 @@ pub fn add<T: PartialEq>(list: &mut Vec<T>, value: Read<T>) -> Read<()> {
     }
     Ok(())
 }
+
+/// Adds what a value was read for, in the place of what `is_same`.
+pub fn replace<T>(list: &mut Vec<T>, value: Read<T>, is_same: fn(&T, &T) -> bool) -> Read<()> {
+    let value = value?;
+    list.retain(|other| !is_same(other, &value));
+    list.push(value);
+    Ok(())
+}

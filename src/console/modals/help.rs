@@ -2,7 +2,6 @@
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
-use ratatui::style::Style;
 
 use super::Modal;
 use crate::console::action::Action;
@@ -19,9 +18,15 @@ enum Row {
     Text(String),
 }
 
+/// Columns of the terminal that a column of keys takes, and how many there are at most.
+const COLUMN: u16 = 74;
+const COLUMNS: u16 = 3;
+
 pub struct Help {
     context: Context,
     rows: Vec<Row>,
+    /// Rows of each column of keys; the next one goes on where it ends.
+    long: usize,
     top: usize,
     height: usize,
 }
@@ -31,6 +36,7 @@ impl Help {
         Self {
             context,
             rows: Vec::new(),
+            long: 1,
             top: 0,
             height: 0,
         }
@@ -75,8 +81,13 @@ impl Modal for Help {
         "Help".to_owned()
     }
 
-    fn size(&self, screen: Rect, _: &Cx) -> (u16, u16) {
-        (76.min(screen.width), screen.height.saturating_sub(2))
+    fn size(&self, screen: Rect, cx: &Cx) -> (u16, u16) {
+        let (rows, height) = (self.build(cx).len(), screen.height.saturating_sub(2));
+        let needed = rows.div_ceil(usize::from(height.max(3) - 2));
+        let columns = columns(screen.width).min(u16::try_from(needed).unwrap_or(COLUMNS));
+        let long = u16::try_from(rows.div_ceil(columns.into())).unwrap_or(u16::MAX);
+        let width = (columns * COLUMN + 2).min(screen.width);
+        (width, long.saturating_add(2).min(height))
     }
 
     fn actions(&self) -> &'static [Action] {
@@ -105,44 +116,48 @@ impl Modal for Help {
     fn sync(&mut self, area: Rect, cx: &Cx) -> Vec<Intent> {
         self.rows = self.build(cx);
         self.height = area.height.into();
-        self.top = self.top.min(self.rows.len().saturating_sub(self.height));
+        self.long = self.rows.len().div_ceil(columns(area.width).into()).max(1);
+        self.top = self.top.min(self.long.saturating_sub(self.height));
         Vec::new()
     }
 
     fn draw(&self, area: Rect, buf: &mut Buffer, cx: &Cx) {
-        let room = usize::from(area.width);
-        let keys = |row: &Row| {
-            if let Row::Key { keys, .. } = row {
-                width(keys)
-            } else {
-                0
-            }
+        let keys = |row: &Row| match row {
+            Row::Key { keys, .. } => width(keys),
+            _ => 0,
         };
-        let column = self.rows.iter().map(keys).max().unwrap_or_default() + 4;
-        let mut put = |x: usize, y: u16, text: &str, style: Style| {
-            let left = area.x + u16::try_from(x).unwrap_or(u16::MAX);
-            buf.set_stringn(
-                left,
-                y,
-                cut(text, room.saturating_sub(x)),
-                room.saturating_sub(x),
-                style,
-            );
-        };
-        for (row, y) in self
-            .rows
-            .iter()
-            .skip(self.top)
-            .zip(area.top()..area.bottom())
-        {
-            match row {
-                Row::Heading(text) => put(1, y, text, cx.theme.style(Role::Title)),
-                Row::Text(text) => put(2, y, text, cx.theme.style(Role::Text)),
-                Row::Key { keys, help } => {
-                    put(2, y, keys, cx.theme.style(Role::Key));
-                    put(column, y, help, cx.theme.style(Role::Text));
-                }
+        let keys = self.rows.iter().map(keys).max().unwrap_or_default() + 4;
+        let wide = area.width / columns(area.width);
+        for (rows, column) in self.rows.chunks(self.long).zip(0..) {
+            let column = Rect {
+                x: area.x + column * wide,
+                width: wide,
+                ..area
+            };
+            for (row, place) in rows.iter().skip(self.top).zip(column.rows()) {
+                draw_row(row, keys, place, buf, cx);
             }
+        }
+    }
+}
+
+/// Columns of keys in so many columns of the terminal.
+fn columns(width: u16) -> u16 {
+    (width / COLUMN).clamp(1, COLUMNS)
+}
+
+fn draw_row(row: &Row, keys_wide: usize, place: Rect, buf: &mut Buffer, cx: &Cx) {
+    let mut put = |x: usize, text: &str, role: Role| {
+        let left = place.x + u16::try_from(x).unwrap_or(u16::MAX);
+        let room = usize::from(place.width).saturating_sub(x);
+        buf.set_stringn(left, place.y, cut(text, room), room, cx.theme.style(role));
+    };
+    match row {
+        Row::Heading(text) => put(1, text, Role::Title),
+        Row::Text(text) => put(2, text, Role::Text),
+        Row::Key { keys, help } => {
+            put(2, keys, Role::Key);
+            put(keys_wide, help, Role::Text);
         }
     }
 }

@@ -119,9 +119,10 @@ impl Calls {
                 arguments: call.arguments.clone(),
             },
             Action::Copy => Intent::copy(&*call.arguments, format!("arguments of {}", call.id)),
-            Action::CopyAll | Action::CopyCommand => {
+            Action::CopyAll => {
                 Intent::copy(json_rpc(call), format!("JSON-RPC request of {}", call.id))
             }
+            Action::CopyCommand => copy_command(call, cx),
             Action::CancelCall if matches!(call.state, CallState::Running) => {
                 Intent::send(Command::Cancel(call.id))
             }
@@ -132,6 +133,13 @@ impl Calls {
         };
         Some(vec![intent])
     }
+}
+
+/// As a command line for a shell, which starts an instance of its own.
+pub fn copy_command(call: &Call, cx: &Cx) -> Intent {
+    let invocation = &cx.about.invocation;
+    let command = invocation.call(&call.backend, &call.tool, &call.arguments);
+    Intent::copy(command, format!("{} as a command line", call.id))
 }
 
 fn tell(text: String) -> Intent {

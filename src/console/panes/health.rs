@@ -13,7 +13,7 @@ use crate::console::effect::Intent;
 use crate::console::panes::instances::commands::evidence;
 use crate::console::theme::Role;
 use crate::console::widgets::hint;
-use crate::console::widgets::phase::{glyph, role};
+use crate::console::widgets::phase::{glyph, role, state};
 use crate::console::widgets::sheet::wrap;
 use crate::console::widgets::spark::{memory_scale, spark};
 use crate::console::widgets::text::{age, count, size_coarse, traffic_coarse, width};
@@ -87,8 +87,8 @@ impl Page<'_, '_> {
         match (&instance.death, phase) {
             (_, Phase::Ready) => {
                 let seconds = self.cx.now.duration_since(instance.since).as_secs();
-                let text = format!("{} ready · {}", glyph(phase), age(seconds));
-                self.fact("state", &text, role(phase));
+                let (glyph, word, role) = state(instance);
+                self.fact("state", &format!("{glyph} {word} · {}", age(seconds)), role);
             }
             (Some(card), Phase::Failed | Phase::Waiting) => {
                 let text = format!("{} {phase} · {}", glyph(phase), card.failure);

@@ -17,6 +17,7 @@ use crate::console::widgets::find::{Find, Mode};
 use crate::console::widgets::grid::{Grid, Table};
 use crate::console::widgets::hint;
 use crate::console::widgets::phase::{Tally, is_moving};
+use crate::console::widgets::text::is_young;
 use crate::model::{Instance, InstanceId, Phase, SessionId};
 use crate::stores::lines::clean;
 
@@ -197,6 +198,7 @@ impl Pane for Instances {
             Action::Inspect,
             Action::OpenShell,
             Action::ShowLogs,
+            Action::PauseResume,
             Action::Filter,
             Action::Copy,
             Action::CopyCommand,
@@ -288,8 +290,10 @@ impl Pane for Instances {
     }
 
     fn shows_time(&self, cx: &Cx) -> bool {
-        cx.fleet
-            .instances()
-            .any(|instance| is_moving(instance.phase))
+        let moves = |instance: &Arc<Instance>| {
+            is_moving(instance.phase)
+                || instance.phase == Phase::Ready && is_young(instance.since, cx.now)
+        };
+        cx.fleet.instances().any(moves)
     }
 }

@@ -1,4 +1,5 @@
-//! Logs: what the selected instance writes, what its server tells, and what we did with it.
+//! Logs: what the selected instance writes, what its server tells, and what we did with it. Events: what the
+//! orchestrator did, as its own log tells it.
 
 use crossterm::event::KeyEvent;
 use ratatui::buffer::Buffer;
@@ -8,21 +9,56 @@ use super::{Cx, Pane, PaneKind, empty};
 use crate::console::action::Action;
 use crate::console::effect::Intent;
 use crate::console::widgets::log_view::{ACTIONS, LogView};
+use crate::model::InstanceId;
+use crate::stores::logs::EVENTS_LOG;
 
-#[derive(Default)]
 pub struct Logs {
     view: LogView,
+    /// The orchestrator's own log; `None`: the selected instance's.
+    events: Option<InstanceId>,
+}
+
+impl Logs {
+    pub fn of_selected() -> Self {
+        Self {
+            view: LogView::default(),
+            events: None,
+        }
+    }
+
+    pub fn of_orchestrator() -> Self {
+        Self {
+            view: LogView::default(),
+            events: Some(InstanceId::new(EVENTS_LOG)),
+        }
+    }
+
+    /// Why there is nothing to see.
+    fn nothing(&self, cx: &Cx) -> &'static str {
+        if self.events.is_some() {
+            "nothing yet: starts, stops, restarts and calls of every session show here"
+        } else if cx.selection.instance.is_none() {
+            "no instance selected — choose one in Instances"
+        } else {
+            "nothing yet: its stderr, stray stdout and log messages show here"
+        }
+    }
 }
 
 impl Pane for Logs {
     fn kind(&self) -> PaneKind {
-        PaneKind::Logs
+        if self.events.is_some() {
+            PaneKind::Events
+        } else {
+            PaneKind::Logs
+        }
     }
 
     fn title(&self, cx: &Cx) -> String {
-        match &cx.selection.instance {
-            Some(instance) => format!("{}  {}", instance.short(), self.view.title()),
-            None => String::new(),
+        match (&self.events, &cx.selection.instance) {
+            (Some(_), _) => self.view.title(),
+            (None, Some(instance)) => format!("{}  {}", instance.short(), self.view.title()),
+            (None, None) => String::new(),
         }
     }
 
@@ -57,22 +93,14 @@ impl Pane for Logs {
     }
 
     fn sync(&mut self, area: Rect, cx: &Cx) -> Vec<Intent> {
-        let instance = cx.selection.instance.as_ref();
-        self.view.sync(instance, area, cx.logs);
+        let log = self.events.as_ref().or(cx.selection.instance.as_ref());
+        self.view.sync(log, area, cx.logs);
         Vec::new()
     }
 
     fn draw(&self, area: Rect, buf: &mut Buffer, focused: bool, cx: &Cx) {
-        if cx.selection.instance.is_none() {
-            empty(
-                area,
-                buf,
-                cx,
-                "no instance selected — choose one in Instances",
-            );
-        } else if self.view.is_empty() {
-            let text = "nothing yet: its stderr, stray stdout and log messages show here";
-            empty(area, buf, cx, text);
+        if self.view.is_empty() {
+            empty(area, buf, cx, self.nothing(cx));
         }
         self.view.draw(buf, focused, cx);
     }

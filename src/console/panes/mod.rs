@@ -2,7 +2,6 @@
 
 mod call;
 pub mod calls;
-mod events;
 pub mod health;
 pub mod instances;
 mod logs;
@@ -21,6 +20,7 @@ use strum::{Display, EnumCount, EnumIter};
 
 use super::action::Action;
 use super::effect::Intent;
+use super::invocation::Invocation;
 use super::keymap::Keymap;
 use super::theme::Theme;
 use super::widgets::hint;
@@ -71,8 +71,8 @@ pub struct About {
     pub origin: String,
     /// Where the program's own log goes.
     pub log_path: String,
-    /// How to open the same configuration from a shell, for copied commands: `envdeck --config x.yaml`.
-    pub invocation: String,
+    /// How to do the same from a shell, for copied commands.
+    pub invocation: Invocation,
     /// The time zone of the times on screen; UTC if absent.
     pub zone: Option<TimeZone>,
 }
@@ -122,9 +122,9 @@ pub fn all() -> Vec<Box<dyn Pane>> {
                 PaneKind::Sessions => Box::<sessions::Sessions>::default(),
                 PaneKind::Instances => Box::<instances::Instances>::default(),
                 PaneKind::Health => Box::<health::HealthPane>::default(),
-                PaneKind::Logs => Box::<logs::Logs>::default(),
+                PaneKind::Logs => Box::new(logs::Logs::of_selected()),
                 PaneKind::Calls => Box::<calls::Calls>::default(),
-                PaneKind::Events => Box::<events::Events>::default(),
+                PaneKind::Events => Box::new(logs::Logs::of_orchestrator()),
                 PaneKind::Tools => Box::<tools::Tools>::default(),
                 PaneKind::Call => Box::<call::CallPane>::default(),
                 PaneKind::Result => Box::<result::ResultPane>::default(),

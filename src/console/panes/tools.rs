@@ -276,6 +276,7 @@ impl Pane for Tools {
             Action::Open | Action::CallTool => return self.call(),
             Action::Search | Action::Filter => {
                 self.typing = true;
+                self.filter.select_all();
                 Vec::new()
             }
             Action::Back if self.shows_filter() => {

@@ -32,13 +32,13 @@ pub struct Find {
 }
 
 impl Find {
-    /// Starts typing, from the text there is.
+    /// Starts typing; the text there is can be replaced or changed.
     pub fn begin(&mut self, mode: Mode) {
         let text = match mode {
             Mode::Filter => self.filter.clone(),
             Mode::Search => String::new(),
         };
-        self.typing = Some((mode, Prompt::new(text)));
+        self.typing = Some((mode, Prompt::selected(text)));
     }
 
     pub fn is_editing(&self) -> bool {

@@ -2,7 +2,7 @@
 
 use super::spark::progress_bar;
 use crate::console::theme::Role;
-use crate::model::Phase;
+use crate::model::{Instance, Phase, fact};
 
 pub fn glyph(phase: Phase) -> &'static str {
     match phase {
@@ -25,6 +25,24 @@ pub fn role(phase: Phase) -> Role {
         Phase::Stopping => Role::PhaseStopping,
         Phase::Stopped => Role::PhaseStopped,
         Phase::Failed => Role::PhaseFailed,
+    }
+}
+
+/// How an instance is, in a glyph and a word: its phase, or what its world says of a ready one that is not well.
+pub fn state(instance: &Instance) -> (&'static str, &'static str, Role) {
+    let phase = instance.phase;
+    let says = |name, begin: &str| {
+        let fact = instance.fact(name);
+        phase == Phase::Ready && fact.is_some_and(|text| text.starts_with(begin))
+    };
+    if says(fact::ENGINE, "") {
+        ("?", "no engine", Role::LevelWarn)
+    } else if says(fact::STATUS, fact::PAUSED) {
+        ("‖", "paused", Role::PhaseStopped)
+    } else if says(fact::HEALTH, fact::UNHEALTHY) {
+        ("●", "unhealthy", Role::LevelWarn)
+    } else {
+        (glyph(phase), phase.into(), role(phase))
     }
 }
 

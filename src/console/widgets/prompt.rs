@@ -3,9 +3,9 @@
 use crossterm::event::{Event, KeyCode, KeyEvent};
 use ratatui::buffer::Buffer;
 use ratatui::layout::{Position, Rect};
-use ratatui::style::Style;
-use tui_input::Input;
+use ratatui::style::{Modifier, Style};
 use tui_input::backend::crossterm::to_input_request;
+use tui_input::{Input, InputRequest};
 
 use super::text::{cut, skip, width};
 use crate::stores::lines::clean;
@@ -27,13 +27,27 @@ pub enum Typed {
 #[derive(Clone, Debug, Default)]
 pub struct Prompt {
     input: Input,
+    /// All of the text: typing replaces it, moving keeps it.
+    selected: bool,
 }
 
 impl Prompt {
     pub fn new(text: impl Into<String>) -> Self {
         Self {
             input: Input::new(text.into()),
+            selected: false,
         }
+    }
+
+    /// With its text selected: who types means something else, who moves means to change it.
+    pub fn selected(text: impl Into<String>) -> Self {
+        let mut prompt = Self::new(text);
+        prompt.select_all();
+        prompt
+    }
+
+    pub fn select_all(&mut self) {
+        self.selected = !self.text().is_empty();
     }
 
     pub fn text(&self) -> &str {
@@ -51,6 +65,10 @@ impl Prompt {
         let Some(request) = request else {
             return Typed::Ignored;
         };
+        let was_selected = std::mem::take(&mut self.selected);
+        if was_selected && changes_text(request) {
+            self.input.reset();
+        }
         self.input.handle(request);
         Typed::Changed
     }
@@ -62,6 +80,9 @@ impl Prompt {
 
     /// Text goes in at the cursor as it is, line breaks and all.
     pub fn insert(&mut self, text: &str) {
+        if std::mem::take(&mut self.selected) {
+            self.input.reset();
+        }
         // At once: character by character, a long text would take quadratic time.
         let cursor = self.input.cursor();
         let before: String = self.text().chars().take(cursor).collect();
@@ -86,6 +107,11 @@ impl Prompt {
         // One column for each tab, as the cursor counts.
         let text = skip(self.text(), self.scroll(room)).replace('\t', "␉");
         let text = clean(&text);
+        let style = if self.selected {
+            style.add_modifier(Modifier::REVERSED)
+        } else {
+            style
+        };
         buf.set_stringn(area.x + left, area.y, cut(&text, room), room, style);
     }
 
@@ -100,5 +126,60 @@ impl Prompt {
 
     fn scroll(&self, room: usize) -> usize {
         self.input.visual_scroll(room.saturating_sub(1))
+    }
+}
+
+fn changes_text(request: InputRequest) -> bool {
+    use InputRequest::{
+        DeleteFromStart, DeleteLine, DeleteNextChar, DeleteNextWord, DeletePrevChar,
+        DeletePrevWord, DeleteTillEnd, InsertChar, Yank,
+    };
+    matches!(
+        request,
+        InsertChar(_)
+            | DeletePrevChar
+            | DeleteNextChar
+            | DeletePrevWord
+            | DeleteNextWord
+            | DeleteLine
+            | DeleteTillEnd
+            | DeleteFromStart
+            | Yank
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use crossterm::event::KeyModifiers;
+
+    use super::*;
+
+    fn after(keys: &[KeyCode]) -> String {
+        let mut prompt = Prompt::selected("old");
+        for key in keys {
+            prompt.on_key(KeyEvent::new(*key, KeyModifiers::NONE));
+        }
+        prompt.text().to_owned()
+    }
+
+    #[test]
+    fn what_is_selected_is_replaced_by_typing_and_kept_by_moving() {
+        let (a, b) = (KeyCode::Char('a'), KeyCode::Char('b'));
+        let cases: [(&[KeyCode], &str); 7] = [
+            (&[], "old"),
+            (&[a, b], "ab"),
+            (&[KeyCode::Backspace, a], "a"),
+            (&[KeyCode::Delete], ""),
+            (&[KeyCode::End, a], "olda"),
+            (&[KeyCode::Left, a], "olad"),
+            (&[KeyCode::Home, a], "aold"),
+        ];
+        for (keys, expected) in cases {
+            assert_eq!(after(keys), expected, "{keys:?}");
+        }
+        let mut pasted = Prompt::selected("old");
+        pasted.paste("new");
+        pasted.paste("er");
+        assert_eq!(pasted.text(), "newer");
     }
 }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use jiff::Timestamp;
 use unicode_segmentation::UnicodeSegmentation;
 use unicode_width::UnicodeWidthStr;
 
@@ -76,15 +77,20 @@ pub fn duration_short(duration: Duration) -> String {
     }
 }
 
-/// How long something has lasted, coarse enough not to change every second: `<1m`, `3m`, `2h05m`, `4d`.
+/// How long something has lasted, soon coarse enough not to change every second: `42s`, `3m`, `2h05m`, `4d`.
 pub fn age(seconds: i64) -> String {
     let minutes = seconds.max(0) / 60;
     match minutes {
-        0 => "<1m".to_owned(),
+        0 => format!("{}s", seconds.max(0)),
         1..60 => format!("{minutes}m"),
         60..1440 => format!("{}h{:02}m", minutes / 60, minutes % 60),
         _ => format!("{}d", minutes / 1440),
     }
+}
+
+/// Whether its [`age`] is told in seconds now, or was a moment ago.
+pub fn is_young(since: Timestamp, now: Timestamp) -> bool {
+    now.duration_since(since).as_secs() <= 60
 }
 
 /// `1 204 331`.
@@ -180,7 +186,7 @@ mod tests {
         assert_eq!(spans, ["<1 ms", "3.1 ms", "41 ms", "2.4 s", "3m12s"]);
         assert_eq!(
             [age(59), age(60), age(7_500), age(400_000)],
-            ["<1m", "1m", "2h05m", "4d"]
+            ["59s", "1m", "2h05m", "4d"]
         );
         assert_eq!(
             [48 << 20, 1_200 << 20, 20 << 30, 9_999].map(size_coarse),

@@ -41,43 +41,40 @@ impl Toasts {
         !self.showing.is_empty()
     }
 
-    /// In the lower right corner of `area`, the newest lowest.
+    /// Along the lower edge of `area`, the newest at the right; what has no room there goes above it.
     pub fn draw(&self, area: Rect, buf: &mut Buffer, cx: &Cx) {
-        for (row, (notice, _)) in self.showing.iter().rev().enumerate() {
-            let Some(y) = area
-                .bottom()
-                .checked_sub(2 + u16::try_from(row).unwrap_or(u16::MAX))
-            else {
+        let edge = area.right().saturating_sub(MARGIN);
+        let (mut right, mut y) = (edge, area.bottom().saturating_sub(1));
+        for (notice, _) in self.showing.iter().rev() {
+            let (text, style) = shown(notice, area.width, cx);
+            let wide = u16::try_from(width(&text)).unwrap_or(u16::MAX);
+            if right < edge && right < wide.saturating_add(area.x + MARGIN) {
+                (right, y) = (edge, y.saturating_sub(1));
+            }
+            if y < area.y {
                 return;
-            };
-            let (glyph, role) = match notice.level {
-                Level::Info => ('i', Role::LevelInfo),
-                Level::Warn => ('!', Role::LevelWarn),
-                Level::Error => ('✖', Role::LevelError),
-            };
-            let text = cut(
-                &clean(&notice.text),
-                usize::from(area.width).saturating_sub(8),
-            );
-            let text = format!(" {glyph} {text} ");
-            let x = area.right().saturating_sub(
-                u16::try_from(width(&text))
-                    .unwrap_or(u16::MAX)
-                    .saturating_add(2),
-            );
-            let style: Style = cx.theme.style(role).patch(cx.theme.style(Role::Toast));
-            let x = x.max(area.x);
-            let place = Rect::new(x, y, area.right() - x, 1);
-            let shown = u16::try_from(width(&text)).unwrap_or(u16::MAX);
+            }
+            let x = right.saturating_sub(wide).max(area.x);
+            let place = Rect::new(x, y, wide.min(area.right().saturating_sub(x)), 1);
             // Else the looks of what is below would shine through.
-            Clear.render(
-                Rect {
-                    width: shown.min(place.width),
-                    ..place
-                },
-                buf,
-            );
+            Clear.render(place, buf);
             buf.set_stringn(x, y, text, place.width.into(), style);
+            right = x.saturating_sub(1);
         }
     }
+}
+
+/// Columns at both ends of a row of toasts.
+const MARGIN: u16 = 2;
+
+fn shown(notice: &Notice, columns: u16, cx: &Cx) -> (String, Style) {
+    let (glyph, role) = match notice.level {
+        Level::Info => ('i', Role::LevelInfo),
+        Level::Warn => ('!', Role::LevelWarn),
+        Level::Error => ('✖', Role::LevelError),
+    };
+    let room = usize::from(columns).saturating_sub(8);
+    let text = format!(" {glyph} {} ", cut(&clean(&notice.text), room));
+    let style = cx.theme.style(role).patch(cx.theme.style(Role::Toast));
+    (text, style)
 }

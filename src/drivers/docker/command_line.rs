@@ -10,8 +10,9 @@ use std::net::Ipv4Addr;
 use super::create::{self, Extras};
 use crate::model::{
     ContainerOptions, HealthCheck, HealthTest, Isolation, LocalDocker, Logging, Pull, Seccomp,
-    Secret, Transport, shell_word,
+    Secret, Transport,
 };
+use crate::quote;
 
 /// Options of logs that hold no secret: those of the engine's own drivers.
 const LOG_OPTIONS: &[&str] = &[
@@ -66,8 +67,7 @@ pub fn command_line(docker: &LocalDocker, transport: Transport, extras: &Extras)
     line.words
         .extend(entrypoint.into_iter().flatten().skip(1).cloned());
     line.words.extend(docker.command.iter().flatten().cloned());
-    let words: Vec<_> = line.words.iter().map(|word| shell_word(word)).collect();
-    format!("docker run {}", words.join(" "))
+    format!("docker run {}", quote::line(&line.words))
 }
 
 /// Words as the program gets them.
@@ -128,10 +128,7 @@ fn health(line: &mut Line, health: &HealthCheck) {
     line.switch("no-healthcheck", health.disabled);
     let shell = health.test.as_ref().map(|test| match test {
         HealthTest::Shell(text) => text.clone(),
-        HealthTest::Command(words) => {
-            let words: Vec<_> = words.iter().map(|word| shell_word(word)).collect();
-            words.join(" ")
-        }
+        HealthTest::Command(words) => quote::line(words),
     });
     line.maybe("health-cmd", shell.as_ref());
     let times = [

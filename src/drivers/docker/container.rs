@@ -15,7 +15,7 @@ use super::stats::Stats;
 use super::watch::Watched;
 use super::{inspect, shell, words};
 use crate::drivers::{Endpoint, Facts, HttpEndpoint, Running, Shell, Task, Usage, WindowSize};
-use crate::model::{Exit, Failure, Secret};
+use crate::model::{Exit, Failure, Secret, Stage};
 use crate::stores::logs::{LogWriter, Source};
 
 /// A server that ends when its stdin closes may do so in peace before it gets a signal.
@@ -168,6 +168,26 @@ impl Running for Container {
 
     fn shell(&self, size: WindowSize) -> Task<'static, Shell> {
         Box::pin(shell::open(self.engine.clone(), self.id.clone(), size))
+    }
+
+    fn set_paused(&self, paused: bool) -> Task<'static, ()> {
+        let (engine, id) = (self.engine.clone(), self.id.clone());
+        Box::pin(async move {
+            let done = if paused {
+                engine
+                    .ask("pause the container", USUAL, |docker| async move {
+                        docker.pause_container(&id).await
+                    })
+                    .await
+            } else {
+                engine
+                    .ask("resume the container", USUAL, |docker| async move {
+                        docker.unpause_container(&id).await
+                    })
+                    .await
+            };
+            done.map_err(|trouble| trouble.at(Stage::Run))
+        })
     }
 
     fn stop(self: Box<Self>, grace: Duration) -> Task<'static, ()> {

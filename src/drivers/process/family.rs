@@ -95,7 +95,7 @@ impl Family {
         blocking(move || family.members(Instant::now())).await
     }
 
-    async fn signal_soon(&self, signal: Signal) -> Vec<Identity> {
+    pub async fn signal_soon(&self, signal: Signal) -> Vec<Identity> {
         let family = self.clone();
         blocking(move || family.signal(signal)).await
     }

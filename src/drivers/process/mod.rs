@@ -3,6 +3,7 @@
 mod diagnose;
 mod family;
 mod orphans;
+mod pause;
 mod running;
 mod shell;
 mod table;

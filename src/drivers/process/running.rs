@@ -8,16 +8,19 @@ use std::time::Duration;
 use nix::sys::signal::Signal;
 use tokio::io::AsyncReadExt;
 use tokio::process::{self, ChildStderr, ChildStdin, ChildStdout};
+use tokio::sync::watch;
 use tokio::time::{Instant, timeout, timeout_at};
 use tokio_util::task::AbortOnDropHandle;
 
 use super::Dropped;
 use super::family::{Ending, Family, blocking};
+use super::pause::Pause;
 use super::shell;
 use super::table::Identity;
 use super::usage::{self, MEMBERS_AGE, Meter};
 use crate::drivers::{Endpoint, Facts, Running, Shell, Task, Usage, WindowSize};
-use crate::model::{Exit, Failure, LocalProcess, Stage, shell_word};
+use crate::model::{Exit, Failure, LocalProcess, Stage, fact};
+use crate::quote;
 use crate::stores::logs::{LogWriter, Source};
 
 /// For the rest of stderr after the end; a grandchild may hold the pipe open.
@@ -59,6 +62,7 @@ pub struct Child {
     pump: Option<AbortOnDropHandle<()>>,
     drain_until: Option<Instant>,
     meter: Meter,
+    pause: Arc<Pause>,
     /// Nothing of it is left, or all was done that can be.
     is_over: bool,
 }
@@ -84,6 +88,7 @@ impl Child {
             pump: Some(AbortOnDropHandle::new(pump)),
             drain_until: None,
             meter: Meter::new(),
+            pause: Arc::default(),
             is_over: false,
         }
     }
@@ -101,6 +106,10 @@ impl Child {
     }
 
     async fn end(&mut self, grace: Duration) -> Result<(), Failure> {
+        if self.pause.is_on() {
+            // What is stopped hears nothing but its death.
+            self.family.signal_soon(Signal::SIGCONT).await;
+        }
         // Closes stdin and stdout, unless a client holds them.
         self.endpoint = None;
         // Its end is looked at below, with that of all others.
@@ -144,10 +153,7 @@ async fn pump(mut stderr: ChildStderr, log: LogWriter) {
 }
 
 fn facts(spec: &LocalProcess, pid: i32) -> Vec<(Arc<str>, Arc<str>)> {
-    let words: Vec<String> = std::iter::once(&spec.command)
-        .chain(&spec.args)
-        .map(|word| shell_word(word))
-        .collect();
+    let command = quote::line(std::iter::once(&spec.command).chain(&spec.args));
     let directory = spec
         .cwd
         .clone()
@@ -155,7 +161,7 @@ fn facts(spec: &LocalProcess, pid: i32) -> Vec<(Arc<str>, Arc<str>)> {
         .unwrap_or_default();
     let names: Vec<&str> = spec.env.keys().map(String::as_str).collect();
     let mut facts = vec![
-        ("command".into(), words.join(" ").into()),
+        ("command".into(), command.into()),
         ("directory".into(), directory.display().to_string().into()),
         ("process".into(), pid.to_string().into()),
     ];
@@ -183,7 +189,19 @@ impl Running for Child {
     }
 
     fn facts(&self) -> Facts {
-        self.facts.clone()
+        let mut facts = self.facts.clone();
+        if self.pause.is_on() {
+            facts.push((fact::STATUS.into(), fact::PAUSED.into()));
+        }
+        facts
+    }
+
+    fn excuse(&self) -> Option<&'static str> {
+        self.pause.is_on().then_some("its processes are stopped")
+    }
+
+    fn changes(&self) -> Option<watch::Receiver<()>> {
+        Some(self.pause.changes())
     }
 
     fn wait(&mut self) -> Task<'_, Exit> {
@@ -213,6 +231,10 @@ impl Running for Child {
 
     fn shell(&self, size: WindowSize) -> Task<'static, Shell> {
         shell::open(&self.spec, size)
+    }
+
+    fn set_paused(&self, paused: bool) -> Task<'static, ()> {
+        self.pause.set(&self.family, paused)
     }
 
     fn stop(mut self: Box<Self>, grace: Duration) -> Task<'static, ()> {

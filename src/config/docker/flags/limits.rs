@@ -2,7 +2,8 @@
 
 use super::{Flag, switch, text};
 use crate::config::docker::values::{devices, limits, names, numbers};
-use crate::config::docker::wrong::{add, put};
+use crate::config::docker::wrong::{Read, add, put, replace};
+use crate::model::DeviceRate;
 
 /// Microseconds that the kernel's scheduler takes for a period: 1 ms to 1 s.
 const PERIOD: std::ops::RangeInclusive<i64> = 1_000..=1_000_000;
@@ -80,22 +81,24 @@ pub const FLAGS: &[Flag] = &[
         put(&mut o.resources.blkio_weight, limits::weight(text))
     }),
     text("blkio-weight-device", |o, text| {
-        add(
+        let weight = limits::device_weight(text);
+        replace(
             &mut o.resources.blkio_weight_device,
-            limits::device_weight(text),
+            weight,
+            |one, other| one.path == other.path,
         )
     }),
     text("device-read-bps", |o, text| {
-        add(&mut o.resources.read_bps, limits::rate_of_bytes(text))
+        rate(&mut o.resources.read_bps, limits::rate_of_bytes(text))
     }),
     text("device-write-bps", |o, text| {
-        add(&mut o.resources.write_bps, limits::rate_of_bytes(text))
+        rate(&mut o.resources.write_bps, limits::rate_of_bytes(text))
     }),
     text("device-read-iops", |o, text| {
-        add(&mut o.resources.read_iops, limits::rate_of_operations(text))
+        rate(&mut o.resources.read_iops, limits::rate_of_operations(text))
     }),
     text("device-write-iops", |o, text| {
-        add(
+        rate(
             &mut o.resources.write_iops,
             limits::rate_of_operations(text),
         )
@@ -111,3 +114,7 @@ pub const FLAGS: &[Flag] = &[
         add(&mut o.devices.requested, devices::gpus(text))
     }),
 ];
+
+fn rate(rates: &mut Vec<DeviceRate>, rate: Read<DeviceRate>) -> Read<()> {
+    replace(rates, rate, |one, other| one.path == other.path)
+}

@@ -44,17 +44,27 @@ pub const FLAGS: &[Flag] = &[
         }
         Ok(())
     }),
-    text("dns", |o, text| {
-        add(&mut o.network.dns, networks::address(text, networks::IP))
+    wide("dns", |draft, text, _| {
+        // Earlier servers are asked first, so that later layers would not be heard.
+        if !draft.says("dns") {
+            draft.options.network.dns.clear();
+        }
+        let server = networks::address(text, networks::IP);
+        add(&mut draft.options.network.dns, server)
     }),
-    text("dns-search", |o, text| {
-        add(&mut o.network.dns_search, networks::search(text))
+    wide("dns-search", |draft, text, _| {
+        if !draft.says("dns-search") {
+            draft.options.network.dns_search.clear();
+        }
+        let domain = networks::search(text);
+        add(&mut draft.options.network.dns_search, domain)
     }),
     text("dns-option", |o, text| {
         add(&mut o.network.dns_options, names::nonempty(text))
     }),
-    text("add-host", |o, text| {
-        add(&mut o.network.extra_hosts, networks::extra_host(text))
+    wide("add-host", |draft, text, _| {
+        draft.host(networks::extra_host(text)?);
+        Ok(())
     }),
     text("hostname", |o, text| {
         put(&mut o.network.hostname, names::host(text))

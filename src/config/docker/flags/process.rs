@@ -85,8 +85,12 @@ pub const FLAGS: &[Flag] = &[
         o.storage.driver_options.insert(name, value);
         Ok(())
     }),
-    text("log-driver", |o, text| {
-        put(&mut o.logging.driver, names::nonempty(text))
+    wide("log-driver", |draft, text, _| {
+        // Options are those of a driver.
+        if !draft.says("log-opt") {
+            draft.options.logging.options.clear();
+        }
+        put(&mut draft.options.logging.driver, names::nonempty(text))
     }),
     text("log-opt", |o, text| {
         let (name, value) = names::pair(text, "name=value, such as max-size=10m")?;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::fields;
-use crate::config::docker::wrong::{Read, Wrong, ensure};
+use crate::config::docker::wrong::{Read, Wrong, ensure, replace};
 use crate::model::{Device, DeviceRequest, Devices};
 
 /// `host[:container][:permissions]`, or the qualified name of a CDI device.
@@ -32,12 +32,14 @@ pub fn device(devices: &mut Devices, text: &str) -> Read<()> {
         _ => return Err(wrong()),
     };
     ensure(host.starts_with('/') && container.starts_with('/'), wrong)?;
-    devices.mapped.push(Device {
+    let device = Device {
         host: host.to_owned(),
         container: container.to_owned(),
         permissions: permissions.to_owned(),
-    });
-    Ok(())
+    };
+    replace(&mut devices.mapped, Ok(device), |one, other| {
+        one.container == other.container
+    })
 }
 
 /// `vendor.com/class=name` of the Container Device Interface.

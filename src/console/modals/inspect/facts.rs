@@ -4,7 +4,7 @@ use crate::console::action::Action;
 use crate::console::keymap::Context;
 use crate::console::panes::Cx;
 use crate::console::theme::Role;
-use crate::console::widgets::phase::{glyph, role};
+use crate::console::widgets::phase::state;
 use crate::console::widgets::sheet::Sheet;
 use crate::console::widgets::text::{count, duration_short};
 use crate::model::{Era, Instance, ServerInfo};
@@ -33,13 +33,9 @@ fn instance_part(instance: &Instance, sheet: &mut Sheet, cx: &Cx) {
     sheet.heading("instance");
     sheet.fact("id", instance.id.as_str());
     sheet.fact("session", instance.session.as_str());
-    let state = format!(
-        "{} {} since {}",
-        glyph(instance.phase),
-        instance.phase,
-        cx.clock(instance.since)
-    );
-    sheet.fact_as("state", state, role(instance.phase));
+    let (glyph, word, role) = state(instance);
+    let since = cx.clock(instance.since);
+    sheet.fact_as("state", format!("{glyph} {word} since {since}"), role);
     if let Some(step) = &instance.step {
         sheet.fact("step", &**step);
     }

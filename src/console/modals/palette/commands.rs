@@ -7,6 +7,7 @@ use strum::IntoEnumIterator;
 use super::entries::open;
 use crate::console::action::Action;
 use crate::console::effect::{Effect, Intent};
+use crate::console::modals::death_card::DeathCardPage;
 use crate::console::panes::Cx;
 use crate::nearest::nearest;
 
@@ -15,6 +16,7 @@ pub fn parse(typed: &str, cx: &Cx) -> Option<Result<Vec<Intent>, String>> {
     let words: Vec<_> = typed.split_whitespace().collect();
     match words[..] {
         ["q" | "quit"] => Some(Ok(vec![Intent::Do(Action::Quit)])),
+        ["death"] => Some(death(cx)),
         ["theme", name] => Some(Ok(vec![Intent::Run(Effect::LoadTheme(name.to_owned()))])),
         ["theme", ..] => Some(Err("theme NAME, for example theme light".to_owned())),
         ["open", backend] => Some(open_session(backend, "1", cx)),
@@ -27,6 +29,13 @@ pub fn parse(typed: &str, cx: &Cx) -> Option<Result<Vec<Intent>, String>> {
             .map(|action| Ok(vec![Intent::Do(action)])),
         _ => None,
     }
+}
+
+/// The evidence of the selected instance's latest death.
+fn death(cx: &Cx) -> Result<Vec<Intent>, String> {
+    let instance = cx.instance().ok_or("no instance is selected")?;
+    let card = DeathCardPage::new(instance).ok_or("it has not died")?;
+    Ok(vec![Intent::Open(Box::new(card))])
 }
 
 fn open_session(name: &str, count: &str, cx: &Cx) -> Result<Vec<Intent>, String> {

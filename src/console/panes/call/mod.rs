@@ -11,6 +11,7 @@ use ratatui::layout::{Position, Rect};
 
 use self::draft::{Draft, Raw};
 use super::{Cx, Pane, PaneKind, empty};
+use crate::arguments::json_text::compact;
 use crate::console::action::Action;
 use crate::console::effect::{Effect, Intent};
 use crate::console::keymap::Context;
@@ -192,6 +193,15 @@ impl CallPane {
         Some(vec![intent])
     }
 
+    /// What sending would do, as a command line for a shell.
+    fn copy_command(&self, cx: &Cx) -> Option<Vec<Intent>> {
+        let (draft, backend) = (self.draft()?, &cx.instance()?.backend.name);
+        let arguments = compact(&draft.text());
+        let invocation = &cx.about.invocation;
+        let command = invocation.call(backend, &draft.tool.name, &arguments);
+        Some(vec![Intent::copy(command, "the call as a command line")])
+    }
+
     fn parts(&self, area: Rect, cx: &Cx) -> Parts {
         let strip = if running_call(cx).is_some() { 2 } else { 0 };
         let strip = strip.min(area.height / 2);
@@ -298,6 +308,7 @@ impl Pane for CallPane {
             Action::Edit,
             Action::AddItem,
             Action::RemoveItem,
+            Action::CopyCommand,
         ]
     }
 
@@ -313,6 +324,7 @@ impl Pane for CallPane {
             }
             Action::Copy => self.copy(false),
             Action::CopyAll => self.copy(true),
+            Action::CopyCommand => self.copy_command(cx),
             // Claimed even without a tool: the pane has the focus already.
             Action::CallTool => Some(self.on_draft_action(action).unwrap_or_default()),
             _ => self.on_draft_action(action),

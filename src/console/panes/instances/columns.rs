@@ -7,7 +7,7 @@ use ratatui::text::Span;
 use crate::console::panes::Cx;
 use crate::console::theme::Role;
 use crate::console::widgets::grid::{Column, Row};
-use crate::console::widgets::phase::{glyph, role};
+use crate::console::widgets::phase::{self, role};
 use crate::console::widgets::spark::progress_bar;
 use crate::console::widgets::text::{age, count, duration_short, size_coarse, width};
 use crate::model::{Instance, Phase};
@@ -89,13 +89,13 @@ pub fn row(instance: &Instance, cx: &Cx) -> Row {
 
 /// `● ready`, or `● ready ·2` while it works on two calls.
 fn state(instance: &Instance, cx: &Cx) -> Span<'static> {
-    let phase = instance.phase;
+    let (glyph, word, role) = phase::state(instance);
     let busy = match instance.in_flight {
         0 => String::new(),
         calls => format!(" ·{calls}"),
     };
-    let text = format!("{} {phase}{busy}", glyph(phase));
-    Span::styled(text, cx.theme.style(role(phase)))
+    let text = format!("{glyph} {word}{busy}");
+    Span::styled(text, cx.theme.style(role))
 }
 
 /// What an instance that does not answer calls has to say.

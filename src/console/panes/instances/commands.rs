@@ -9,7 +9,7 @@ use crate::console::modals::death_card::DeathCardPage;
 use crate::console::modals::inspect::Inspect;
 use crate::console::panes::{Cx, PaneKind};
 use crate::console::widgets::text::{cut, plural};
-use crate::model::{Command, Instance, Level, Notice, Phase};
+use crate::model::{Command, Instance, Level, Notice, Phase, fact};
 use crate::stores::lines::clean;
 
 /// Columns of a copied command that are told.
@@ -23,6 +23,7 @@ pub fn act(action: Action, instance: &Arc<Instance>, cx: &Cx) -> Option<Vec<Inte
         Action::OpenShell => vec![shell(instance)],
         Action::RunAgain => restart(instance),
         Action::StopStart => stop_or_start(instance),
+        Action::PauseResume => vec![pause_or_resume(instance)],
         Action::Remove => remove(instance),
         Action::Copy => vec![Intent::copy(
             instance.id.as_str(),
@@ -36,18 +37,18 @@ pub fn act(action: Action, instance: &Arc<Instance>, cx: &Cx) -> Option<Vec<Inte
 
 /// How to start the same from a shell; what runs inside envdeck is started with it.
 fn copy_command(instance: &Instance, cx: &Cx) -> Intent {
-    let command = instance.facts.iter().find(|(name, _)| **name == *"command");
-    let (command, what) = match command {
-        Some((_, command)) => (&**command, format!("the command of {}", name(instance))),
+    let (command, what) = match instance.fact("command") {
+        Some(command) => (
+            command.to_owned(),
+            format!("the command of {}", name(instance)),
+        ),
         None => (
-            &*cx.about.invocation,
+            cx.about.invocation.open(),
             "the command that opens this configuration".to_owned(),
         ),
     };
-    Intent::copy(
-        command,
-        format!("{what}: {}", cut(&clean(command), COMMAND)),
-    )
+    let what = format!("{what}: {}", cut(&clean(&command), COMMAND));
+    Intent::copy(command, what)
 }
 
 fn shell(instance: &Instance) -> Intent {
@@ -133,6 +134,20 @@ fn stop_or_start(instance: &Instance) -> Vec<Intent> {
             )))]
         }
     }
+}
+
+/// Neither loses anything.
+fn pause_or_resume(instance: &Instance) -> Intent {
+    let id = instance.id.clone();
+    if instance.phase != Phase::Ready {
+        let text = format!("{} is {}, not ready", name(instance), instance.phase);
+        return Intent::Tell(Notice::new(Level::Info, text));
+    }
+    Intent::send(if instance.fact(fact::STATUS) == Some(fact::PAUSED) {
+        Command::Resume(id)
+    } else {
+        Command::Pause(id)
+    })
 }
 
 /// Asks.

@@ -9,6 +9,7 @@ use crossterm::event::KeyEvent;
 use ratatui::buffer::Buffer;
 use ratatui::layout::{Position, Rect};
 
+use super::calls::copy_command;
 use super::{Cx, Pane, PaneKind, empty};
 use crate::console::action::Action;
 use crate::console::effect::Intent;
@@ -255,6 +256,7 @@ impl Pane for ResultPane {
             Action::Search,
             Action::Copy,
             Action::CopyAll,
+            Action::CopyCommand,
             Action::RunAgain,
             Action::RunWithEdits,
             Action::FoldAll,
@@ -277,6 +279,7 @@ impl Pane for ResultPane {
             Action::SearchPrevious => return Some(self.seek(false, false)),
             Action::Copy => return self.copy(false),
             Action::CopyAll => return self.copy(true),
+            Action::CopyCommand => return Some(vec![copy_command(call(cx)?, cx)]),
             Action::Back => {
                 let shown = self.shown.as_mut()?;
                 shown.tree.searched()?;

@@ -68,6 +68,9 @@ impl Field {
         if let Some(json) = default {
             field.load(&json);
             field.is_default = true;
+            if let Some(prompt) = field.prompt_mut() {
+                prompt.select_all();
+            }
         }
         field
     }

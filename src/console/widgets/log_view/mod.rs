@@ -215,7 +215,7 @@ impl LogView {
     }
 
     fn ask(&mut self, asking: Asking, text: &str) {
-        self.prompt = Some((asking, Prompt::new(text)));
+        self.prompt = Some((asking, Prompt::selected(text)));
     }
 
     pub fn on_key(&mut self, key: KeyEvent, cx: &Cx) -> Option<Vec<Intent>> {
