@@ -36,7 +36,8 @@ pub(super) struct ApiTimeouts {
 impl Shared<'_> {
     /// Relative paths count from the directory of the file.
     pub fn path(&self, path: &str) -> PathBuf {
-        self.base.join(path)
+        // Without the `.` of `./data`.
+        self.base.join(path).components().collect()
     }
 }
 
