@@ -11,7 +11,6 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
-use super::backoff;
 use super::core::{Core, InstancePost, Seat};
 use super::deadline::timestamp;
 use super::death::labelled;
@@ -22,6 +21,7 @@ use super::news::News;
 use super::start::bring_up;
 use super::stop::take_down;
 use super::words;
+use crate::backoff;
 use crate::drivers::Running;
 use crate::mcp::ToolClient;
 use crate::model::{
