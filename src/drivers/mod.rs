@@ -231,7 +231,7 @@ impl Drivers for Installed {
             Mode::External(_) => Ok(self.external.clone()),
             Mode::LocalProcess(_) => Ok(self.process.clone()),
             Mode::LocalDocker(_) => Ok(self.docker.clone()),
-            Mode::RemoteHttpApi(_) => Err(Failure::new(
+            Mode::RemoteHttpApi(_) | Mode::Sandbox(_) => Err(Failure::new(
                 Stage::Check,
                 Cause::NotBuilt { mode: mode.name() },
             )
