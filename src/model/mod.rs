@@ -36,8 +36,8 @@ pub use ids::{BackendName, CallId, InstanceId, ResultId, RunId, SessionId};
 pub use phase::Phase;
 pub use reach::Reach;
 pub use sandbox::{
-    HostPathMode, Install, Sandbox, SandboxNetwork, SandboxProfile, SandboxRuntime, SandboxTenant,
-    Sharing, Staging,
+    HostPathMode, Install, Sandbox, SandboxNetwork, SandboxPhase, SandboxProfile, SandboxRuntime,
+    SandboxTenant, Sharing, Staging,
 };
 pub use spec::{
     Backend, HealthPolicy, Limits, LocalDocker, LocalProcess, Mode, RemoteApi, RemoteAuth,

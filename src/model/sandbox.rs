@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::Secret;
+use super::{Cause, Failure, Secret, Stage};
 
 /// One server, what its sandbox must be like, and how its files get there.
 #[derive(Clone, Debug, PartialEq)]
@@ -188,4 +188,73 @@ pub struct SandboxTenant {
     pub workspace: String,
     /// `X-LangBot-Placement-Generation`
     pub generation: u64,
+}
+
+/// What was being done for a sandboxed server: a stage by the name that operators of sandboxes know.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, Hash, strum::Display, strum::EnumString, strum::EnumIter,
+)]
+#[strum(serialize_all = "snake_case")]
+pub enum SandboxPhase {
+    /// Making the sandbox.
+    SessionCreate,
+    /// Putting the project into it.
+    Staging,
+    /// Installing what the project depends on.
+    DepInstall,
+    ProcessStart,
+    /// Reaching the streams of a process that a runtime elsewhere has started.
+    RelayConnect,
+    McpInit,
+    /// It was ready and died, or stopped answering.
+    Runtime,
+    ToolCall,
+    /// What sandboxes are made of is away, or switched off.
+    BoxUnavailable,
+}
+
+impl SandboxPhase {
+    pub fn stage(self) -> Stage {
+        match self {
+            SandboxPhase::BoxUnavailable => Stage::Check,
+            SandboxPhase::SessionCreate => Stage::Create,
+            SandboxPhase::Staging | SandboxPhase::DepInstall => Stage::Prepare,
+            SandboxPhase::ProcessStart => Stage::Start,
+            SandboxPhase::RelayConnect => Stage::Connect,
+            SandboxPhase::McpInit => Stage::Initialize,
+            SandboxPhase::Runtime => Stage::Run,
+            SandboxPhase::ToolCall => Stage::Call,
+        }
+    }
+
+    /// The one that a stage is where nothing more is known; what happens to files and dependencies tells by itself.
+    pub fn of(stage: Stage) -> Option<Self> {
+        Some(match stage {
+            Stage::Check => SandboxPhase::BoxUnavailable,
+            Stage::Create => SandboxPhase::SessionCreate,
+            Stage::Start => SandboxPhase::ProcessStart,
+            Stage::Connect => SandboxPhase::RelayConnect,
+            Stage::Initialize => SandboxPhase::McpInit,
+            Stage::Run => SandboxPhase::Runtime,
+            Stage::Call => SandboxPhase::ToolCall,
+            Stage::Config | Stage::Prepare | Stage::Stop | Stage::Remove => return None,
+        })
+    }
+
+    pub fn failed(self, cause: Cause) -> Failure {
+        Failure::new(self.stage(), cause).at(self)
+    }
+
+    /// A failure that would be the same the next time: it is not tried again.
+    pub fn refused(self, text: impl Into<String>) -> Failure {
+        self.failed(Cause::Config(text.into()))
+    }
+
+    pub fn caused_by(
+        self,
+        context: impl Into<String>,
+        source: impl std::error::Error + Send + Sync + 'static,
+    ) -> Failure {
+        Failure::caused_by(self.stage(), context, source).at(self)
+    }
 }
