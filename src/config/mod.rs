@@ -1,7 +1,8 @@
 //! The configuration: validated, immutable, what the program reads.
 //!
 //! A file becomes a tree (`load`, `walk`), variables are filled in (`tree`, `interpolate`), and each level
-//! is read into the model (`check`, `backend`, `process`, `docker`, `remote`, `external`) against what it may
+//! is read into the model (`check`, `backend`, `process`, `docker`, `remote`, `external`,
+//! `sandbox`) against what it may
 //! hold (`schema`), collecting every problem with its place (`problem`).
 
 mod adhoc;
@@ -17,6 +18,7 @@ mod load;
 mod problem;
 mod process;
 mod remote;
+mod sandbox;
 mod schema;
 mod summary;
 mod tree;

@@ -29,7 +29,7 @@ fn detail(what: &Happening) -> Option<String> {
         Happening::RetryAt { attempt, of, .. } => format!("{attempt} of {of}"),
         Happening::ToolsListed { tools, .. } => format!("{} tools", tools.len()),
         Happening::StdoutNoise { lines, .. } => format!("{lines} lines"),
-        Happening::Died { card, .. } => format!("at stage {}", card.failure.stage),
+        Happening::Died { card, .. } => format!("at stage {}", card.failure.doing()),
         Happening::CallStarted { call } => format!("{} bytes of arguments", call.arguments.len()),
         Happening::CallEnded {
             state:
