@@ -5,6 +5,7 @@ pub mod embedded;
 pub mod external;
 mod http_endpoint;
 pub mod process;
+pub mod sandbox;
 mod shell;
 mod traces;
 

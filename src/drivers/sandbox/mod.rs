@@ -1,0 +1,3 @@
+//! `box`: MCP servers as managed processes in sandboxes.
+
+pub mod remote;
