@@ -37,7 +37,7 @@ pub fn start(log: &Path, filter: &str, events: LogWriter) -> io::Result<WorkerGu
         .with_ansi(false)
         .without_time()
         .with_writer(move || EventsPane(events.clone()))
-        .with_filter(EnvFilter::new("warn,rmcp=error,bollard=error"));
+        .with_filter(EnvFilter::new(format!("warn,{QUIET}")));
     tracing_subscriber::registry().with(file).with(pane).init();
     Ok(guard)
 }
@@ -49,9 +49,11 @@ pub fn problem(filter: Option<&str>) -> Option<String> {
     Some(format!("envdeck: the log filter `{filter}`: {problem}"))
 }
 
-/// The messages of rmcp and bollard can quote whole payloads, secrets too, so only their errors are let through.
+/// The messages of these can quote whole payloads and headers, secrets too, so only their errors are let through.
+const QUIET: &str = "rmcp=error,bollard=error,tungstenite=error,tokio_tungstenite=error";
+
 fn parse(filter: &str) -> Result<EnvFilter, ParseError> {
-    EnvFilter::try_new(format!("{filter},rmcp=error,bollard=error"))
+    EnvFilter::try_new(format!("{filter},{QUIET}"))
 }
 
 /// One formatted message becomes one line of the Events pane.
