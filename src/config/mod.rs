@@ -13,6 +13,7 @@ mod docker;
 mod external;
 mod files;
 mod gateway_options;
+mod image;
 mod interpolate;
 mod load;
 mod problem;
@@ -29,6 +30,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 pub use adhoc::{AtUrl, demo, of_command, of_url};
+pub use image::{InContainer, of_image};
 pub use interpolate::Environment;
 pub use load::load;
 pub use problem::{Invalid, Place, Problem};
@@ -41,7 +43,7 @@ use crate::model::{Backend, GatewayOptions, Limits, Mode, RemoteApi};
 #[derive(Clone, Debug, PartialEq)]
 pub enum Origin {
     File(PathBuf),
-    /// `envdeck -- COMMAND …` or `envdeck --url URL`
+    /// `envdeck -- COMMAND …`, `--image IMAGE` or `--url URL`
     AdHoc,
     Demo,
 }
