@@ -10,7 +10,7 @@ use crate::service::{Manner, Orders};
 use crate::shell::{Run, Shell};
 
 /// Writes a configuration with the backend `remote`; its token is in the variable TOKEN.
-fn configure(shell: &Shell, service: &Service) -> String {
+pub fn configure(shell: &Shell, service: &Service) -> String {
     let file = shell.home().join("deck.yaml");
     let text = format!(
         "global_remote_apis:
