@@ -30,6 +30,8 @@ mod creates;
 mod deletes;
 #[path = "remote_api/failures.rs"]
 mod failures;
+#[path = "remote_api/gateway.rs"]
+mod gateway;
 #[path = "remote_api/kills.rs"]
 mod kills;
 #[path = "remote_api/operator.rs"]

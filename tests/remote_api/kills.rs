@@ -10,7 +10,7 @@ use crate::service::{Manner, Orders};
 use crate::shell::{Run, Shell};
 
 /// Writes a configuration with the backend `remote`; its token is in the variable TOKEN.
-fn configure(shell: &Shell, service: &Service) -> String {
+pub fn configure(shell: &Shell, service: &Service) -> String {
     let file = shell.home().join("deck.yaml");
     let text = format!(
         "global_remote_apis:
@@ -63,10 +63,12 @@ fn written(shell: &Shell) -> String {
     let mut left = vec![shell.home().to_owned()];
     while let Some(directory) = left.pop() {
         for entry in fs::read_dir(directory).unwrap().flatten() {
-            match entry.file_type().unwrap().is_dir() {
-                true => left.push(entry.path()),
-                false => all.push_str(&String::from_utf8_lossy(&fs::read(entry.path()).unwrap())),
+            if entry.file_type().unwrap().is_dir() {
+                left.push(entry.path());
+                continue;
             }
+            let bytes = fs::read(entry.path()).unwrap();
+            all.push_str(&String::from_utf8_lossy(&bytes));
         }
     }
     all

@@ -94,7 +94,7 @@ pub struct Report {
 type Instance = StreamableHttpService<Handler, LocalSessionManager>;
 
 #[derive(Default)]
-struct Shelf {
+struct Stock {
     orders: Orders,
     instances: BTreeMap<String, Instance>,
     /// Answers by the keys of their requests.
@@ -105,7 +105,7 @@ struct Shelf {
 
 #[derive(Clone)]
 struct Service {
-    shelf: Arc<Mutex<Shelf>>,
+    state: Arc<Mutex<Stock>>,
     url: String,
     other: String,
 }
@@ -121,7 +121,7 @@ pub async fn run(ca_file: Option<PathBuf>) {
         format!("http://127.0.0.1:{port}")
     };
     let service = Service {
-        shelf: Arc::default(),
+        state: Arc::default(),
         url: scheme.clone(),
         other: format!("http://{}", second.local_addr().unwrap()),
     };
@@ -142,7 +142,8 @@ pub async fn run(ca_file: Option<PathBuf>) {
         )),
         None => drop(tokio::spawn(axum::serve(first, router).into_future())),
     }
-    println!("\n{LISTENS}{} {}", service.url, service.other);
+    let said = format!("\n{LISTENS}{} {}\n", service.url, service.other);
+    std::io::Write::write_all(&mut std::io::stdout(), said.as_bytes()).unwrap();
     let end = || std::io::Read::read_to_end(&mut std::io::stdin(), &mut Vec::new());
     let _ = tokio::task::spawn_blocking(end).await;
 }
@@ -153,38 +154,38 @@ fn json(value: &impl Serialize) -> Response {
 }
 
 async fn report(State(service): State<Service>) -> Response {
-    let shelf = service.shelf.lock();
+    let stock = service.state.lock();
     json(&Report {
-        instances: shelf.instances.keys().cloned().collect(),
-        heard: shelf.heard.clone(),
+        instances: stock.instances.keys().cloned().collect(),
+        heard: stock.heard.clone(),
     })
 }
 
 async fn take_orders(State(service): State<Service>, orders: Bytes) {
-    service.shelf.lock().orders = serde_json::from_slice(&orders).unwrap();
+    service.state.lock().orders = serde_json::from_slice(&orders).unwrap();
 }
 
 impl Service {
     /// Notes a request; returns its body, and its answer if it may not come in.
     async fn hear(&self, request: Request) -> Result<(Heard, Option<String>), Response> {
-        let (head, body) = request.into_parts();
+        let (parts, body) = request.into_parts();
         let body = axum::body::to_bytes(body, 1 << 20)
             .await
             .unwrap_or_default();
         let text = |value: &header::HeaderValue| value.to_str().unwrap_or("?").to_owned();
         let heard = Heard {
-            method: head.method.to_string(),
-            path: head.uri.to_string(),
-            headers: head
+            method: parts.method.to_string(),
+            path: parts.uri.to_string(),
+            headers: parts
                 .headers
                 .iter()
                 .map(|(name, value)| (name.to_string(), text(value)))
                 .collect(),
             body: serde_json::from_slice(&body).unwrap_or_default(),
         };
-        let mut shelf = self.shelf.lock();
-        shelf.heard.push(heard.clone());
-        let right = shelf.orders.authorization.as_ref();
+        let mut stock = self.state.lock();
+        stock.heard.push(heard.clone());
+        let right = stock.orders.authorization.as_ref();
         if right.is_some_and(|right| heard.headers.get("authorization") != Some(right)) {
             let sent = heard.headers.get("authorization");
             let text = format!("you sent {}", sent.map_or("nothing", String::as_str));
@@ -195,12 +196,12 @@ impl Service {
     }
 
     fn make(&self, count: usize, manner: &Manner) -> Value {
-        let mut shelf = self.shelf.lock();
+        let mut stock = self.state.lock();
         let mut list = vec![];
         for _ in 0..count {
-            shelf.made += 1;
-            let id = format!("i/{} ü", shelf.made);
-            let name = format!("i{}", shelf.made);
+            stock.made += 1;
+            let id = format!("i/{} ü", stock.made);
+            let name = format!("i{}", stock.made);
             let mut config = StreamableHttpServerConfig::default();
             config.sse_keep_alive = None;
             let server = Handler(id.clone());
@@ -209,8 +210,8 @@ impl Service {
                 Arc::new(LocalSessionManager::default()),
                 config,
             );
-            shelf.instances.insert(id.clone(), service);
-            let base = if shelf.orders.elsewhere {
+            stock.instances.insert(id.clone(), service);
+            let base = if stock.orders.elsewhere {
                 &self.other
             } else {
                 &self.url
@@ -289,11 +290,11 @@ async fn create(service: Service, request: Request) -> Response {
     if heard.method != "POST" {
         return StatusCode::METHOD_NOT_ALLOWED.into_response();
     }
-    let known = key.and_then(|key| service.shelf.lock().answered.get(&key).cloned());
+    let known = key.and_then(|key| service.state.lock().answered.get(&key).cloned());
     if let Some(known) = known {
         return json(&known);
     }
-    let manner = service.shelf.lock().orders.create.pop_front();
+    let manner = service.state.lock().orders.create.pop_front();
     let manner = manner.unwrap_or(Manner::Well);
     if let Some(answer) = misbehave(&manner).await {
         return answer;
@@ -305,8 +306,8 @@ async fn create(service: Service, request: Request) -> Response {
     };
     let mut answer = service.make(usize::try_from(count).unwrap(), &manner);
     if let Some(key) = heard.headers.get("idempotency-key") {
-        let mut shelf = service.shelf.lock();
-        shelf.answered.insert(key.clone(), answer.clone());
+        let mut stock = service.state.lock();
+        stock.answered.insert(key.clone(), answer.clone());
     }
     if manner == Manner::Twice {
         let list = answer.as_array_mut().unwrap();
@@ -326,12 +327,12 @@ async fn delete(
     if let Err(refusal) = service.hear(request).await {
         return refusal;
     }
-    let manner = service.shelf.lock().orders.delete.pop_front();
+    let manner = service.state.lock().orders.delete.pop_front();
     let manner = manner.unwrap_or(Manner::Well);
     if let Some(answer) = misbehave(&manner).await {
         return answer;
     }
-    match service.shelf.lock().instances.remove(&id) {
+    match service.state.lock().instances.remove(&id) {
         Some(_) if manner == Manner::Drop => broken(&json!({ "deleted": id })),
         Some(_) => StatusCode::NO_CONTENT.into_response(),
         None => StatusCode::NOT_FOUND.into_response(),
@@ -347,7 +348,7 @@ async fn call(
         Ok(heard) => heard,
         Err(refusal) => return refusal,
     };
-    let manner = service.shelf.lock().orders.call.pop_front();
+    let manner = service.state.lock().orders.call.pop_front();
     let manner = manner.unwrap_or(Manner::Well);
     if let Some(answer) = misbehave(&manner).await {
         return answer;
@@ -368,7 +369,7 @@ async fn mcp(
 ) -> Response {
     let id = format!("i/{} ü", name.trim_start_matches('i'));
     let instance = {
-        let mut shelf = service.shelf.lock();
+        let mut stock = service.state.lock();
         let text = |value: &header::HeaderValue| value.to_str().unwrap_or("?").to_owned();
         let headers = request.headers().iter();
         let heard = Heard {
@@ -379,8 +380,8 @@ async fn mcp(
                 .collect(),
             body: Value::Null,
         };
-        shelf.heard.push(heard);
-        shelf.instances.get(&id).cloned()
+        stock.heard.push(heard);
+        stock.instances.get(&id).cloned()
     };
     match instance {
         Some(_) if request.method() == Method::OPTIONS => StatusCode::NO_CONTENT.into_response(),

@@ -8,7 +8,7 @@
 //! ```
 //!
 //! The journal is written before a request is sent and struck out when an instance is gone, so that whatever happens
-//! to us somebody knows what to delete: the end of the run, the next start, or `envdeck gc` ([`reap`]).
+//! to us somebody knows what to delete: the end of the run, the next start, or `envdeck gc` (`reap`).
 
 mod answer;
 mod budget;
