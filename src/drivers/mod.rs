@@ -53,6 +53,13 @@ pub trait Driver: Send + Sync {
     /// many things that were.
     fn reap(&self, run: &RunId) -> Task<'_, usize>;
 
+    /// This instance will not be started again: what was kept for its next start goes. That begins at once, and
+    /// goes on if nobody waits for it.
+    fn release(&self, instance: &InstanceId) -> Task<'_, ()> {
+        let _ = instance;
+        Box::pin(async { Ok(()) })
+    }
+
     /// Everything that runs of envdeck made in its world and that is there now.
     fn traces(&self) -> Task<'_, Vec<Trace>> {
         Box::pin(async { Ok(vec![]) })
@@ -151,7 +158,7 @@ pub trait Running: Send {
     }
 
     /// Asks it to end, waits for `grace`, then kills it with all its descendants. Returns when
-    /// nothing of it is left.
+    /// nothing of it is left, but for what [`Driver::release`] drops.
     fn stop(self: Box<Self>, grace: Duration) -> Task<'static, ()>;
 }
 
@@ -192,17 +199,20 @@ pub struct Installed {
     external: Arc<external::External>,
     process: Arc<process::Processes>,
     docker: Arc<docker::Containers>,
+    sandbox: Arc<sandbox::Sandboxes>,
 }
 
 impl Installed {
     /// `directory` is that of this run, beside those of all other runs; copies of templates go below it.
     pub fn new(directory: &Path) -> Self {
         let engine = docker::Engine::of_user();
+        let docker = Arc::new(docker::Containers::new(engine, directory.join("copies")));
         Self {
+            sandbox: Arc::new(sandbox::Sandboxes::new(docker.clone())),
+            docker,
             embedded: Arc::default(),
             external: Arc::default(),
             process: Arc::default(),
-            docker: Arc::new(docker::Containers::new(engine, directory.join("copies"))),
         }
     }
 
@@ -212,6 +222,8 @@ impl Installed {
             self.embedded.clone(),
             self.external.clone(),
             self.process.clone(),
+            // Before the containers that it is made of.
+            self.sandbox.clone(),
             self.docker.clone(),
         ]
     }
@@ -220,7 +232,11 @@ impl Installed {
     pub fn available(mode: &Mode) -> bool {
         matches!(
             mode,
-            Mode::Embedded | Mode::External(_) | Mode::LocalProcess(_) | Mode::LocalDocker(_)
+            Mode::Embedded
+                | Mode::External(_)
+                | Mode::LocalProcess(_)
+                | Mode::LocalDocker(_)
+                | Mode::Sandbox(_)
         )
     }
 }
@@ -232,7 +248,8 @@ impl Drivers for Installed {
             Mode::External(_) => Ok(self.external.clone()),
             Mode::LocalProcess(_) => Ok(self.process.clone()),
             Mode::LocalDocker(_) => Ok(self.docker.clone()),
-            Mode::RemoteHttpApi(_) | Mode::Sandbox(_) => Err(Failure::new(
+            Mode::Sandbox(_) => Ok(self.sandbox.clone()),
+            Mode::RemoteHttpApi(_) => Err(Failure::new(
                 Stage::Check,
                 Cause::NotBuilt { mode: mode.name() },
             )
