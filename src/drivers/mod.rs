@@ -27,7 +27,7 @@ pub use self::traces::{Life, Trace};
 
 pub use crate::model::WindowSize;
 use crate::model::{
-    Backend, Cause, Exit, Failure, InstanceId, Mode, RemoteApi, RunId, SessionId, Stage, Traffic,
+    Backend, Exit, Failure, InstanceId, Mode, RemoteApi, RunId, SessionId, Stage, Traffic,
 };
 use crate::stores::logs::LogWriter;
 
@@ -55,6 +55,13 @@ pub trait Driver: Send + Sync {
     /// Removes what crashed runs left, never what belongs to a run that lives, `run` among them; returns how
     /// many things that were.
     fn reap(&self, run: &RunId) -> Task<'_, usize>;
+
+    /// This instance will not be started again: what was kept for its next start goes. That begins at once, and
+    /// goes on if nobody waits for it.
+    fn release(&self, instance: &InstanceId) -> Task<'_, ()> {
+        let _ = instance;
+        Box::pin(async { Ok(()) })
+    }
 
     /// Everything that runs of envdeck made in its world and that is there now.
     fn traces(&self) -> Task<'_, Vec<Trace>> {
@@ -154,7 +161,7 @@ pub trait Running: Send {
     }
 
     /// Asks it to end, waits for `grace`, then kills it with all its descendants. Returns when
-    /// nothing of it is left.
+    /// nothing of it is left, but for what [`Driver::release`] drops.
     fn stop(self: Box<Self>, grace: Duration) -> Task<'static, ()>;
 }
 
@@ -208,6 +215,7 @@ pub struct Installed {
     process: Arc<process::Processes>,
     docker: Arc<docker::Containers>,
     remote_api: Arc<remote_api::RemoteApis>,
+    sandbox: Arc<sandbox::Sandboxes>,
 }
 
 impl Installed {
@@ -219,11 +227,13 @@ impl Installed {
     /// The same; what killed runs left with these APIs can be removed.
     pub fn knowing(directory: &Path, apis: Vec<Arc<RemoteApi>>) -> Self {
         let engine = docker::Engine::of_user();
+        let docker = Arc::new(docker::Containers::new(engine, directory.join("copies")));
         Self {
+            sandbox: Arc::new(sandbox::Sandboxes::new(docker.clone())),
+            docker,
             embedded: Arc::default(),
             external: Arc::default(),
             process: Arc::default(),
-            docker: Arc::new(docker::Containers::new(engine, directory.join("copies"))),
             remote_api: Arc::new(remote_api::RemoteApis::new(directory, apis)),
         }
     }
@@ -234,6 +244,8 @@ impl Installed {
             self.embedded.clone(),
             self.external.clone(),
             self.process.clone(),
+            // Before the containers that it is made of.
+            self.sandbox.clone(),
             self.docker.clone(),
             self.remote_api.clone(),
         ]
@@ -248,6 +260,7 @@ impl Installed {
                 | Mode::LocalProcess(_)
                 | Mode::LocalDocker(_)
                 | Mode::RemoteHttpApi(_)
+                | Mode::Sandbox(_)
         )
     }
 }
@@ -260,11 +273,7 @@ impl Drivers for Installed {
             Mode::LocalProcess(_) => Ok(self.process.clone()),
             Mode::LocalDocker(_) => Ok(self.docker.clone()),
             Mode::RemoteHttpApi(_) => Ok(self.remote_api.clone()),
-            Mode::Sandbox(_) => Err(Failure::new(
-                Stage::Check,
-                Cause::NotBuilt { mode: mode.name() },
-            )
-            .hint("use local_process or embedded")),
+            Mode::Sandbox(_) => Ok(self.sandbox.clone()),
         }
     }
 }

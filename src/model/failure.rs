@@ -192,6 +192,13 @@ impl Failure {
         self
     }
 
+    /// Like [`Self::at`], unless it has such a name already.
+    #[must_use]
+    pub fn or_at(mut self, phase: SandboxPhase) -> Self {
+        self.phase.get_or_insert(phase);
+        self
+    }
+
     /// What was being done, for people: the phase of a sandboxed server, else the stage.
     pub fn doing(&self) -> String {
         match self.phase {

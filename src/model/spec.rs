@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::{BackendName, ContainerOptions, HttpServer, Sandbox, Template};
+use super::{BackendName, ContainerOptions, Failure, HttpServer, Sandbox, SandboxPhase, Template};
 
 /// A configured value that must never be shown: `Debug` and `Display` print `•••`.
 #[derive(Clone, PartialEq, Eq, Default)]
@@ -186,6 +186,20 @@ impl Mode {
             Mode::External(_) => "external",
             Mode::Sandbox(_) => "box",
         }
+    }
+
+    /// The failure by the names that this mode has for stages.
+    #[must_use]
+    pub fn named(&self, failure: Failure) -> Failure {
+        match (self, SandboxPhase::of(failure.stage)) {
+            (Mode::Sandbox(_), Some(phase)) => failure.or_at(phase),
+            _ => failure,
+        }
+    }
+
+    /// Whether a start that was asked for and failed is tried again, as one after a death is.
+    pub fn repeats_starts(&self) -> bool {
+        matches!(self, Mode::Sandbox(_))
     }
 
     /// What a list column has room for.

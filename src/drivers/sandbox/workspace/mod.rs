@@ -10,4 +10,4 @@ pub use self::ignore::Ignored;
 pub use self::infer::{TooWide, infer};
 pub use self::paths::unwrap_environment;
 pub use self::rewrite::{Place, rewrite_argument, rewrite_command};
-pub use self::staging::{Caps, Manifest, Source};
+pub use self::staging::{Caps, Manifest, Source, Tally};
