@@ -68,7 +68,7 @@ impl Host {
         let directory = RunDirectory::create(&paths.cache, &run)
             .with_context(|| format!("{} can't be used", paths.cache.display()))?;
         let config = Arc::new(config);
-        let drivers = Arc::new(Installed::new(directory.path()));
+        let drivers = Arc::new(Installed::knowing(directory.path(), config.remote_apis()));
         let orchestrator = orchestrator::start(orchestrator::Setup {
             config: config.clone(),
             drivers: drivers.clone(),

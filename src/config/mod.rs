@@ -33,7 +33,7 @@ pub use problem::{Invalid, Place, Problem};
 pub use summary::backend_infos;
 pub use units::duration;
 
-use crate::model::{Backend, GatewayOptions, Limits};
+use crate::model::{Backend, GatewayOptions, Limits, Mode, RemoteApi};
 
 /// Where a configuration came from.
 #[derive(Clone, Debug, PartialEq)]
@@ -54,4 +54,15 @@ pub struct Config {
     pub log_level: String,
     pub limits: Limits,
     pub gateway: GatewayOptions,
+}
+
+impl Config {
+    /// The APIs that its backends use.
+    pub fn remote_apis(&self) -> Vec<Arc<RemoteApi>> {
+        let api = |backend: &Arc<Backend>| match &backend.mode {
+            Mode::RemoteHttpApi(remote) => Some(remote.api.clone()),
+            _ => None,
+        };
+        self.backends.iter().filter_map(api).collect()
+    }
 }

@@ -5,6 +5,7 @@ pub mod embedded;
 pub mod external;
 mod http_endpoint;
 pub mod process;
+pub mod remote_api;
 pub mod sandbox;
 mod shell;
 mod traces;
@@ -15,6 +16,8 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
+use serde_json::value::RawValue;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::watch;
 
@@ -24,7 +27,7 @@ pub use self::traces::{Life, Trace};
 
 pub use crate::model::WindowSize;
 use crate::model::{
-    Backend, Cause, Exit, Failure, InstanceId, Mode, RunId, SessionId, Stage, Traffic,
+    Backend, Exit, Failure, InstanceId, Mode, RemoteApi, RunId, SessionId, Stage, Traffic,
 };
 use crate::stores::logs::LogWriter;
 
@@ -179,6 +182,18 @@ pub enum Endpoint {
     },
     /// Streamable HTTP, or what came before it.
     Http(HttpEndpoint),
+    /// The same for all but the calls of tools, which go another way.
+    Proxied {
+        http: HttpEndpoint,
+        calls: Arc<dyn CallTools>,
+    },
+}
+
+/// Calls the tools of an instance elsewhere than at its MCP endpoint.
+pub trait CallTools: Send + Sync {
+    /// Calls a tool with the text of a JSON object as arguments; returns the body of the answer, at most `limit`
+    /// bytes. Dropping the future is all that cancels the call.
+    fn call<'a>(&'a self, tool: &'a str, arguments: &'a RawValue, limit: usize) -> Task<'a, Bytes>;
 }
 
 /// The driver for a mode, or why there is none.
@@ -192,17 +207,24 @@ pub struct Installed {
     external: Arc<external::External>,
     process: Arc<process::Processes>,
     docker: Arc<docker::Containers>,
+    remote_api: Arc<remote_api::RemoteApis>,
 }
 
 impl Installed {
     /// `directory` is that of this run, beside those of all other runs; copies of templates go below it.
     pub fn new(directory: &Path) -> Self {
+        Self::knowing(directory, vec![])
+    }
+
+    /// The same; what killed runs left with these APIs can be removed.
+    pub fn knowing(directory: &Path, apis: Vec<Arc<RemoteApi>>) -> Self {
         let engine = docker::Engine::of_user();
         Self {
             embedded: Arc::default(),
             external: Arc::default(),
             process: Arc::default(),
             docker: Arc::new(docker::Containers::new(engine, directory.join("copies"))),
+            remote_api: Arc::new(remote_api::RemoteApis::new(directory, apis)),
         }
     }
 
@@ -213,6 +235,7 @@ impl Installed {
             self.external.clone(),
             self.process.clone(),
             self.docker.clone(),
+            self.remote_api.clone(),
         ]
     }
 
@@ -220,7 +243,11 @@ impl Installed {
     pub fn available(mode: &Mode) -> bool {
         matches!(
             mode,
-            Mode::Embedded | Mode::External(_) | Mode::LocalProcess(_) | Mode::LocalDocker(_)
+            Mode::Embedded
+                | Mode::External(_)
+                | Mode::LocalProcess(_)
+                | Mode::LocalDocker(_)
+                | Mode::RemoteHttpApi(_)
         )
     }
 }
@@ -232,11 +259,7 @@ impl Drivers for Installed {
             Mode::External(_) => Ok(self.external.clone()),
             Mode::LocalProcess(_) => Ok(self.process.clone()),
             Mode::LocalDocker(_) => Ok(self.docker.clone()),
-            Mode::RemoteHttpApi(_) => Err(Failure::new(
-                Stage::Check,
-                Cause::NotBuilt { mode: mode.name() },
-            )
-            .hint("use local_process or embedded")),
+            Mode::RemoteHttpApi(_) => Ok(self.remote_api.clone()),
         }
     }
 }

@@ -135,7 +135,7 @@ pub(super) async fn hear_body(
 }
 
 /// Does it on a thread that may block if it will take long; `None` if the runtime is going down.
-async fn elsewhere_if_large<T: Send + 'static>(
+pub(super) async fn elsewhere_if_large<T: Send + 'static>(
     bytes: Bytes,
     work: impl FnOnce(&Bytes) -> T + Send + 'static,
 ) -> Option<T> {

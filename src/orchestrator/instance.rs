@@ -11,7 +11,6 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
-use super::backoff;
 use super::core::{Core, InstancePost, Seat};
 use super::deadline::timestamp;
 use super::death::labelled;
@@ -22,6 +21,7 @@ use super::news::News;
 use super::start::bring_up;
 use super::stop::take_down;
 use super::words;
+use crate::backoff;
 use crate::drivers::Running;
 use crate::mcp::ToolClient;
 use crate::model::{
@@ -161,9 +161,16 @@ impl Instance {
             Phase::Pending => self.queue().await,
             Phase::Starting => self.start().await,
             Phase::Ready => self.serve().await,
-            Phase::Waiting => self.wait_for_retry().await,
+            Phase::Waiting => {
+                // The end of what ran was shown at once: engines may take seconds to remove the rest.
+                self.bury().await;
+                self.wait_for_retry().await
+            }
             Phase::Stopping => self.stop().await,
-            Phase::Stopped | Phase::Failed => Input::Asked(self.refuse_calls().await),
+            Phase::Stopped | Phase::Failed => {
+                self.bury().await;
+                Input::Asked(self.refuse_calls().await)
+            }
         }
     }
 
@@ -293,7 +300,8 @@ impl Instance {
                 Input::Started
             }
             Brought::Failed(failure) => {
-                self.bury(failure, vec![]).await;
+                self.mourn(failure, vec![]).await;
+                self.bury().await;
                 Input::StartFailed
             }
             Brought::Asked(wish) => Input::Asked(wish),

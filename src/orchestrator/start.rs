@@ -313,7 +313,7 @@ async fn race_with_exit<T>(
         exit = &mut exit => {
             // Its last words may still be in the pipe.
             match timeout(EXIT_WAIT, work).await {
-                Ok(Err(failure)) if matches!(failure.cause, Cause::Rpc { .. }) => Err(failure),
+                Ok(Err(failure)) if has_answered(&failure.cause) => Err(failure),
                 _ => Err(exited(stage, exit)),
             }
         }
@@ -325,6 +325,11 @@ pub(super) fn exited(stage: Stage, exit: Result<Exit, Failure>) -> Failure {
         |failure| failure,
         |exit| Failure::new(stage, Cause::Exited(exit)),
     )
+}
+
+/// Whether the server itself said what was wrong, or its words showed it.
+fn has_answered(cause: &Cause) -> bool {
+    !may_hide_an_exit(cause) && !matches!(cause, Cause::Deadline { .. })
 }
 
 /// A dead process shows first as a closed or broken pipe.

@@ -17,7 +17,7 @@ const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(5);
 const KEEPALIVE_PROBES: u32 = 3;
 
 /// Speaks with one origin, and no other.
-pub(super) struct Client {
+pub(crate) struct Client {
     http: reqwest::Client,
     pub url: Url,
     headers: HeaderMap,
@@ -31,7 +31,7 @@ pub(super) struct Client {
 }
 
 /// One request.
-pub(super) struct Ask<'a> {
+pub(crate) struct Ask<'a> {
     pub method: Method,
     pub url: &'a Url,
     pub headers: HeaderMap,

@@ -27,4 +27,8 @@ pub(crate) mod words;
 
 pub use ready::ready;
 
+/// For what is no MCP, but has the same to heed: redirects, TLS, limits, words.
+pub(crate) use body::{refusal, whole};
+pub(crate) use client::{Ask, Client};
+
 pub(super) use transport::Transport;
