@@ -29,7 +29,7 @@ pub use self::traces::{Life, Trace};
 
 pub use crate::model::WindowSize;
 use crate::model::{
-    Backend, Exit, Failure, InstanceId, Mode, RemoteApi, RunId, SessionId, Stage, Traffic,
+    Backend, Cause, Exit, Failure, InstanceId, Mode, RemoteApi, RunId, SessionId, Stage, Traffic,
 };
 use crate::stores::logs::LogWriter;
 
@@ -262,6 +262,11 @@ impl Drivers for Installed {
             Mode::LocalProcess(_) => Ok(self.process.clone()),
             Mode::LocalDocker(_) => Ok(self.docker.clone()),
             Mode::RemoteHttpApi(_) => Ok(self.remote_api.clone()),
+            Mode::Sandbox(_) => Err(Failure::new(
+                Stage::Check,
+                Cause::NotBuilt { mode: mode.name() },
+            )
+            .hint("use local_process or embedded")),
         }
     }
 }

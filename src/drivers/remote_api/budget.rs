@@ -55,7 +55,7 @@ mod tests {
         let budget = Budget::default();
         let until = Instant::now() + Duration::from_secs(2);
         let wish = Duration::from_millis(100);
-        let mut pauses = || budget.pause(wish, until).map(|pause| pause.as_millis());
+        let pauses = || budget.pause(wish, until).map(|pause| pause.as_millis());
         for _ in 0..10 {
             assert_eq!(pauses(), Some(100));
         }

@@ -12,8 +12,8 @@ use crate::model::{RemoteApi, RunId};
 use crate::paths::private_directory;
 use crate::runs;
 
-/// The directory of journals, beside those of runs.
-const DIRECTORY: &str = "remote";
+/// The name of a run's journal, which is beside its directory: that is gone when the run is.
+const PREFIX: &str = "remote-";
 const SUFFIX: &str = ".json";
 
 /// An instance to be deleted, or a request whose answer is not known.
@@ -85,11 +85,8 @@ pub(super) struct Journal {
 impl Journal {
     /// Of the run with this directory.
     pub fn of_run(directory: &Path) -> Self {
-        let run = directory.file_name().and_then(|name| name.to_str());
-        let file = runs::beside(directory).zip(run).map(|(cache, run)| {
-            let name = format!("{run}{SUFFIX}");
-            cache.join(DIRECTORY).join(name)
-        });
+        let run = runs::beside(directory).zip(runs::id(directory));
+        let file = run.map(|(cache, run)| cache.join(format!("{PREFIX}{run}{SUFFIX}")));
         Self {
             file,
             debts: Mutex::default(),
@@ -168,7 +165,7 @@ pub(super) fn all(directory: &Path) -> io::Result<Vec<Found>> {
     let Some(cache) = runs::beside(directory) else {
         return Ok(vec![]);
     };
-    let entries = match fs::read_dir(cache.join(DIRECTORY)) {
+    let entries = match fs::read_dir(cache) {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(vec![]),
         entries => entries?,
     };
@@ -176,7 +173,8 @@ pub(super) fn all(directory: &Path) -> io::Result<Vec<Found>> {
     for entry in entries {
         let file = entry?.path();
         let name = file.file_name().and_then(|name| name.to_str());
-        let run = name.and_then(|name| runs::id(Path::new(name.strip_suffix(SUFFIX)?)));
+        let run = name.and_then(|name| name.strip_prefix(PREFIX)?.strip_suffix(SUFFIX));
+        let run = run.map(RunId::new);
         let Some(run) = run else { continue };
         let debts = match File::open(&file) {
             // Paid in this moment.

@@ -8,7 +8,7 @@
 //! ```
 //!
 //! The journal is written before a request is sent and struck out when an instance is gone, so that whatever happens
-//! to us somebody knows what to delete: the end of the run, the next start, or `envdeck gc` ([`reap`]).
+//! to us somebody knows what to delete: the end of the run, the next start, or `envdeck gc` (`reap`).
 
 mod answer;
 mod budget;
@@ -82,16 +82,12 @@ impl RemoteApis {
 
     /// The API of a debt, if it is configured here.
     fn api_of(&self, debt: &Debt) -> Result<Arc<Api>, Failure> {
-        let used = self.apis.lock();
-        let mut used = used.iter().map(|api| &api.config);
-        let known = used
-            .find(|api| debt.api.is(api))
-            .or_else(|| self.known.iter().find(|api| debt.api.is(api)))
-            .cloned();
-        match known {
-            Some(config) => self.api(&config),
-            None => Err(reap::unknown(debt)),
+        let used = self.apis.lock().clone();
+        if let Some(api) = used.into_iter().find(|api| debt.api.is(&api.config)) {
+            return Ok(api);
         }
+        let known = self.known.iter().find(|api| debt.api.is(api));
+        self.api(known.ok_or_else(|| reap::unknown(debt))?)
     }
 
     async fn pay(&self, debt: &Debt, until: Instant) -> Result<(), Failure> {

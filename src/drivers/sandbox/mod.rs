@@ -1,3 +1,4 @@
-//! `box`: MCP servers as managed processes in sandboxes.
+//! `box`: managed processes in sandboxes that many servers may share.
 
 pub mod remote;
+pub mod workspace;

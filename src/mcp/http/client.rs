@@ -71,11 +71,7 @@ impl Client {
             url,
             headers: headers(server)?,
             connect_timeout: server.connect_timeout,
-            secrets: server
-                .headers
-                .iter()
-                .map(|(_, value)| value.expose().to_owned())
-                .collect(),
+            secrets: secrets(server),
         })
     }
 
@@ -184,6 +180,13 @@ fn headers(server: &HttpServer) -> Result<HeaderMap, Failure> {
         all.append(field, content);
     }
     Ok(all)
+}
+
+/// The values of the headers, and what of them stands behind a word such as `Bearer`.
+fn secrets(server: &HttpServer) -> Vec<String> {
+    let values = || server.headers.iter().map(|(_, value)| value.expose());
+    let parts = values().filter_map(|value| Some(value.split_once(' ')?.1.trim()));
+    values().chain(parts).map(str::to_owned).collect()
 }
 
 fn misconfigured(problem: String) -> Failure {
