@@ -4,6 +4,7 @@ pub mod docker;
 pub mod embedded;
 pub mod external;
 mod http_endpoint;
+mod interruption;
 pub mod process;
 pub mod remote_api;
 pub mod sandbox;
@@ -22,6 +23,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::watch;
 
 pub use self::http_endpoint::{Contact, HttpEndpoint, Standing};
+pub use self::interruption::Interruption;
 pub use self::shell::Shell;
 pub use self::traces::{Life, Trace};
 
@@ -182,7 +184,7 @@ pub struct Usage {
 
 /// Where an instance speaks MCP.
 pub enum Endpoint {
-    /// One JSON-RPC message a line.
+    /// One JSON-RPC message a line. Reading may fail with an [`Interruption`] and go on.
     Stdio {
         read: Box<dyn AsyncRead + Send + Unpin>,
         write: Box<dyn AsyncWrite + Send + Unpin>,

@@ -4,4 +4,6 @@
 mod actions;
 mod connection;
 mod peer;
+mod proxy;
+mod relay;
 mod runtime;

@@ -12,6 +12,8 @@ use envdeck::model::Secret;
 use tempfile::TempDir;
 use tokio::time::sleep;
 
+use crate::proxy::Proxy;
+
 /// Far more than anything here takes, far less than a hang.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -83,6 +85,27 @@ impl Runtime {
         runtime
     }
 
+    /// Kills it as a power cut would.
+    pub fn kill(&mut self) {
+        self.process.kill().unwrap();
+        self.process.wait().unwrap();
+    }
+
+    /// Starts it again at the same place.
+    pub async fn restart(&mut self) {
+        self.process = spawn(self.version, self.port, &self.directory);
+        self.answers().await;
+    }
+
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// The same place, reached through a wire that can be cut.
+    pub fn place_through(&self, proxy: &Proxy) -> Place {
+        self.place_at(proxy.port)
+    }
+
     async fn answers(&mut self) {
         let end = Instant::now() + PATIENCE;
         while tokio::net::TcpStream::connect(("127.0.0.1", self.port))
@@ -103,13 +126,13 @@ impl Runtime {
         std::fs::read_to_string(self.directory.path().join("log")).unwrap_or_default()
     }
 
-    pub fn endpoint(&self) -> String {
-        format!("ws://127.0.0.1:{}", self.port)
+    /// Where it is, and who we are there.
+    pub fn place(&self) -> Place {
+        self.place_at(self.port)
     }
 
-    /// Who we are there.
-    pub fn place(&self) -> Place {
-        let mut place = Place::at(&self.endpoint()).unwrap();
+    fn place_at(&self, port: u16) -> Place {
+        let mut place = Place::at(&format!("ws://127.0.0.1:{port}")).unwrap();
         if self.version == Version::Chunks {
             place.token = Some(Secret::new(TOKEN));
             place.tenant = Some(Tenant {

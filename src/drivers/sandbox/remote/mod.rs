@@ -4,6 +4,7 @@
 //! place ── who we are there, URLs, headers
 //! socket ── one WebSocket: TLS, deadlines, why it could not be opened
 //! connection ── keeps one for actions, in turn ── link (one socket: who waits for which reply?)
+//! relay ── stdin and stdout of a process ── framing (lines), outgoing (messages), reattach (what became of it?), fence
 //! actions ── what can be asked of a runtime, typed ── trouble (why it was not done)
 //! ```
 //!
@@ -12,8 +13,13 @@
 
 pub mod actions;
 pub mod connection;
+mod fence;
+mod framing;
 mod link;
+mod outgoing;
 mod place;
+mod reattach;
+pub mod relay;
 mod socket;
 mod trouble;
 
