@@ -24,6 +24,7 @@ pub use self::http_endpoint::{Contact, HttpEndpoint, Standing};
 pub use self::shell::Shell;
 pub use self::traces::{Life, Trace};
 
+use crate::mcp::http::Logins;
 pub use crate::model::WindowSize;
 use crate::model::{
     Backend, Exit, Failure, InstanceId, Mode, RemoteApi, RunId, SessionId, Stage, Traffic,
@@ -212,15 +213,15 @@ pub struct Installed {
 impl Installed {
     /// `directory` is that of this run, beside those of all other runs; copies of templates go below it.
     pub fn new(directory: &Path) -> Self {
-        Self::knowing(directory, vec![])
+        Self::knowing(directory, vec![], None)
     }
 
-    /// The same; what killed runs left with these APIs can be removed.
-    pub fn knowing(directory: &Path, apis: Vec<Arc<RemoteApi>>) -> Self {
+    /// The same; what killed runs left with these APIs can be removed, and users can log in at servers.
+    pub fn knowing(directory: &Path, apis: Vec<Arc<RemoteApi>>, logins: Option<Logins>) -> Self {
         let engine = docker::Engine::of_user();
         Self {
             embedded: Arc::default(),
-            external: Arc::default(),
+            external: Arc::new(external::External::new(logins)),
             process: Arc::default(),
             docker: Arc::new(docker::Containers::new(engine, directory.join("copies"))),
             remote_api: Arc::new(remote_api::RemoteApis::new(directory, apis)),
