@@ -62,10 +62,14 @@ fn summary(mode: &Mode) -> String {
             let words = std::iter::once(&process.command).chain(&process.args);
             words.map(String::as_str).collect::<Vec<_>>().join(" ")
         }
+        Mode::Sandbox(sandbox) => {
+            let words = std::iter::once(&sandbox.command).chain(&sandbox.args);
+            words.map(String::as_str).collect::<Vec<_>>().join(" ")
+        }
         Mode::LocalDocker(docker) => docker.image.clone(),
         Mode::External(server) => server.shown_url(),
         Mode::RemoteHttpApi(remote) => {
-            format!("{} at {}", remote.resource_type, remote.api.base_url)
+            format!("{} at {}", remote.resource_type, remote.api.shown_url())
         }
     }
 }
