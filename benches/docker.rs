@@ -1,6 +1,6 @@
 //! What envdeck adds to the cost of containers: the same ones made by the engine's client with nothing else, in
 //! the same run, turn by turn. `cargo bench --bench docker` prints a table; numbers vary with the machine and
-//! with what else it does, so compare the two columns of one row.
+//! with what else it does, so compare the two columns of one row. `-- provision` and `-- kills` do one part.
 //!
 //! Needs a Docker engine and the image `mcp/filesystem`, which `tests/images/build` makes.
 
@@ -61,10 +61,16 @@ async fn bench() {
         "{:<34} {:>9} {:>9} {:>7}",
         "medians", "floor", "envdeck", "ratio"
     );
+    let part = std::env::args().skip(1).find(|word| !word.starts_with('-'));
+    let is_wanted = |name| part.as_deref().is_none_or(|part| part == name);
     for (count, rounds) in ROUNDS {
-        bench.compare(count, rounds).await;
+        if is_wanted("provision") {
+            bench.compare(count, rounds).await;
+        }
     }
-    bench.time_kills().await;
+    if is_wanted("kills") {
+        bench.time_kills().await;
+    }
     let left = bench.orchestrator.shutdown(|_| (), std::future::pending());
     assert!(left.await.is_empty(), "something is left");
     bench.driver.settle().await.unwrap();

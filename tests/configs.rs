@@ -11,9 +11,10 @@ use std::time::{Duration, Instant};
 use envdeck::commands::check;
 use envdeck::config::{self, Config, Invalid, Origin};
 use envdeck::model::{
-    Backend, ContainerOptions, GatewayOptions, HealthPolicy, HttpServer, Limits, LocalDocker,
-    LocalProcess, Mode, Mount, MountSource, RemoteApi, RemoteAuth, RestartPolicy, Scope, Secret,
-    TemplateWay, Transport,
+    Backend, ContainerOptions, GatewayOptions, HealthPolicy, HostPathMode, HttpServer, Install,
+    Limits, LocalDocker, LocalProcess, Mode, Mount, MountSource, RemoteApi, RemoteAuth,
+    RestartPolicy, Sandbox, SandboxNetwork, SandboxProfile, SandboxTenant, Scope, Secret, Sharing,
+    Staging, TemplateWay, Transport,
 };
 use proptest::prelude::*;
 use serde_json::json;
@@ -95,6 +96,13 @@ fn process(backend: &Backend) -> &LocalProcess {
         panic!("{:?}", backend.mode)
     };
     process
+}
+
+fn sandbox(backend: &Backend) -> &Sandbox {
+    let Mode::Sandbox(sandbox) = &backend.mode else {
+        panic!("{:?}", backend.mode)
+    };
+    sandbox
 }
 
 fn remote(backend: &Backend) -> &RemoteApi {
@@ -310,7 +318,7 @@ fn our_own_keys_reach_the_model() {
 
     assert_eq!(
         process(script).command,
-        base.join("./data/server.sh").to_str().unwrap()
+        base.join("data/server.sh").to_str().unwrap()
     );
     assert_eq!(process(script).cwd, Some(base), "the directory of the file");
     assert_eq!(
@@ -356,6 +364,92 @@ fn servers_that_somebody_else_runs() {
     assert!(!server.trust_env && !server.legacy_sse);
     let infos = config::backend_infos(&config, &|_| true);
     assert_eq!(&*infos[1].summary, "http://127.0.0.1:3001/mcp?api_key=•••");
+}
+
+#[test]
+fn sandboxes_are_configured() {
+    let config = valid("box.yaml");
+    let [plain, full, remote, legacy] = &config.backends[..] else {
+        panic!("four")
+    };
+    let data = fixtures("valid").join("data");
+    let seconds = Duration::from_secs;
+
+    let spec = sandbox(plain);
+    assert_eq!((&*plain.kind, plain.transport), ("box", Transport::Stdio));
+    assert_eq!(plain.restart, RestartPolicy::of_sandboxes());
+    assert_eq!(plain.start_timeout, seconds(120));
+    let profile = SandboxProfile {
+        image: "python:3.12-slim".to_owned(),
+        memory_mb: 1_024,
+        ..SandboxProfile::default()
+    };
+    assert_eq!(spec.profile, profile);
+    let usual = SandboxProfile::default();
+    assert_eq!((usual.memory_mb, usual.pids_limit), (1_536, 128));
+    assert!((usual.cpus - 1.0).abs() < f64::EPSILON && !usual.read_only_rootfs);
+    let staging = Staging {
+        roots: vec![data.clone(), fixtures("valid").join(".")],
+        ..Staging::default()
+    };
+    assert_eq!(spec.staging, staging);
+    assert_eq!(spec.install.timeout, Install::default().timeout);
+    assert_eq!(spec.install.env["LEVEL"].expose(), "all");
+    assert!(spec.enabled && spec.runtime.is_none() && spec.env.is_empty());
+    assert_eq!(spec.sharing, Sharing::Session);
+
+    let spec = sandbox(full);
+    assert_eq!(spec.command, "./data/seed/server.sh");
+    assert_eq!(spec.env["TOKEN"].expose(), "hunter2-interpolated");
+    let profile = SandboxProfile {
+        image: "node:22".to_owned(),
+        network: SandboxNetwork::Off,
+        cpus: 0.5,
+        memory_mb: 256,
+        pids_limit: 64,
+        read_only_rootfs: true,
+    };
+    assert_eq!(spec.profile, profile);
+    let staging = Staging {
+        host_path: Some(data.join("seed")),
+        mode: HostPathMode::Rw,
+        roots: vec![data],
+        ignore: vec!["node_modules".to_owned(), ".terraform".to_owned()],
+        max_size: 10 << 20,
+        max_entries: 100,
+        quota_mb: 0,
+    };
+    assert_eq!(spec.staging, staging);
+    assert_eq!(spec.install.env.len(), 2);
+    assert_eq!(spec.install.env["LEVEL"].expose(), "one");
+    assert_eq!(
+        (spec.install.timeout, spec.startup_timeout),
+        (seconds(600), seconds(30))
+    );
+    assert_eq!(full.start_timeout, seconds(10));
+    let RestartPolicy::OnFailure {
+        attempts, backoff, ..
+    } = full.restart
+    else {
+        panic!("{:?}", full.restart)
+    };
+    assert_eq!((attempts, backoff), (5, seconds(2)));
+    assert_eq!(spec.sharing, Sharing::Shared);
+
+    let runtime = sandbox(remote).runtime.as_ref().unwrap();
+    assert_eq!(runtime.endpoint, "ws://127.0.0.1:5410");
+    let tenant = SandboxTenant {
+        instance: "deck-1".to_owned(),
+        workspace: "main".to_owned(),
+        generation: 3,
+    };
+    assert_eq!(runtime.tenant, Some(tenant));
+    assert!(runtime.token.is_some());
+    assert_eq!(sandbox(remote).startup_timeout, seconds(120));
+    let runtime = sandbox(legacy).runtime.as_ref().unwrap();
+    assert_eq!((&runtime.token, &runtime.tenant), (&None, &None));
+    let network = SandboxNetwork::Named("host".to_owned());
+    assert_eq!(sandbox(legacy).profile.network, network);
 }
 
 #[test]

@@ -29,7 +29,7 @@ use crate::stores::history::History;
 use crate::stores::lines::clean;
 use crate::stores::logs::EVENTS_LOG;
 use crate::stores::results::ResultStore;
-use crate::telemetry;
+use crate::telemetry::{self, Format};
 
 /// For drivers to remove what was dropped instead of stopped.
 const SETTLE: Duration = Duration::from_secs(30);
@@ -46,7 +46,9 @@ pub struct Host {
     /// Hears signals from before anything existed that a signal could leave behind.
     ends: Ends,
     log_path: PathBuf,
-    _log: WorkerGuard,
+    _log: Vec<WorkerGuard>,
+    /// How this front end tells on stderr what happens; the console and errands do not.
+    told: Option<Format>,
     runtime: Runtime,
     /// Where agents come in, if they can.
     gateway: Option<Gateway>,
@@ -55,12 +57,13 @@ pub struct Host {
 
 impl Host {
     /// Starts the core for a front end of this name, and in the background the removal of what killed runs left.
-    /// `filter` is for the log file.
+    /// `filter` is for the log file, `told` for stderr.
     pub fn start(
         front_end: &str,
         paths: &Paths,
         config: Config,
         filter: Option<&str>,
+        told: Option<Format>,
     ) -> anyhow::Result<Self> {
         let runtime = core_runtime()?;
         let inside = runtime.enter();
@@ -85,7 +88,7 @@ impl Host {
         let filter = filter.unwrap_or(&config.log_level);
         let events = handle.logs().writer(&InstanceId::new(EVENTS_LOG));
         let log_path = paths.log();
-        let log = telemetry::start(&log_path, filter, events)
+        let log = telemetry::start(&log_path, filter, events, told)
             .with_context(|| format!("{} can't be written", log_path.display()))?;
         clear_up(&drivers, &run);
         let about = register::about(front_end, &config);
@@ -98,6 +101,7 @@ impl Host {
             ends,
             log_path,
             _log: log,
+            told,
             runtime,
             gateway: None,
             _directory: directory,
@@ -160,11 +164,12 @@ impl Host {
             mut ends,
             runtime,
             gateway,
+            told,
             ..
         } = self;
         // What ended us does not insist.
         while ends.heard().is_some() {}
-        let mut progress = Progress::new();
+        let mut progress = Progress::of(told);
         let left = runtime.block_on(async {
             if let Some(gateway) = &gateway {
                 tokio::select! {

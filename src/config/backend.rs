@@ -9,7 +9,7 @@ use strum::{IntoEnumIterator, VariantNames};
 use super::check::Shared;
 use super::cursor::{Cursor, Fields};
 use super::schema::{self, ModeName};
-use super::{docker, external, process, remote};
+use super::{docker, external, process, remote, sandbox};
 use crate::model::{Backend, HealthPolicy, Mode, RestartPolicy, StartupCheck, Transport};
 
 pub(super) fn read(at: &Cursor, shared: &Shared) -> Backend {
@@ -25,9 +25,11 @@ pub(super) fn read(at: &Cursor, shared: &Shared) -> Backend {
     }
     let transport = transport(&fields, mode);
     let call_timeout = deadline(&fields, "call_timeout", schema::CALL_TIMEOUT);
+    let name_of_mode = mode;
+    let mode = read_mode(mode, &fields, shared, transport);
     Backend {
         name: name(&fields).into(),
-        kind: kind(&fields, mode),
+        kind: kind(&fields, name_of_mode),
         scope: fields
             .get("instance_scoping")
             .and_then(|at| at.choice())
@@ -36,31 +38,45 @@ pub(super) fn read(at: &Cursor, shared: &Shared) -> Backend {
         startup_check: fields
             .get("startup_check_mcp_tool")
             .map(|at| startup_check(&at)),
-        restart: fields
-            .get("restart")
-            .map(|at| restart(&at))
-            .unwrap_or_default(),
+        restart: restart(fields.get("restart").as_ref(), usual_restart(name_of_mode)),
         health: fields
             .get("health")
             .map(|at| health(&at))
             .unwrap_or_default(),
-        start_timeout: deadline(&fields, "start_timeout", schema::START_TIMEOUT),
+        start_timeout: deadline(&fields, "start_timeout", start_timeout(&mode)),
         call_timeout,
         call_max_timeout: call_max_timeout(&fields, call_timeout),
         stop_grace: pause(&fields, "stop_grace", schema::STOP_GRACE),
-        mode: match mode {
-            Some(ModeName::LocalProcess) => Mode::LocalProcess(process::read(&fields, shared)),
-            Some(ModeName::LocalDocker) => {
-                Mode::LocalDocker(Box::new(docker::read(&fields, shared, transport)))
-            }
-            Some(ModeName::RemoteHttpApi) => {
-                Mode::RemoteHttpApi(Box::new(remote::backend(&fields, shared)))
-            }
-            Some(ModeName::External) => {
-                Mode::External(Box::new(external::backend(&fields, shared)))
-            }
-            Some(ModeName::Embedded) | None => Mode::Embedded,
-        },
+        mode,
+    }
+}
+
+/// What only its mode knows.
+fn read_mode<'a>(
+    mode: Option<ModeName>,
+    fields: &Fields<'a>,
+    shared: &Shared<'a>,
+    transport: Transport,
+) -> Mode {
+    match mode {
+        Some(ModeName::LocalProcess) => Mode::LocalProcess(process::read(fields, shared)),
+        Some(ModeName::Sandbox) => Mode::Sandbox(Box::new(sandbox::read(fields, shared))),
+        Some(ModeName::LocalDocker) => {
+            Mode::LocalDocker(Box::new(docker::read(fields, shared, transport)))
+        }
+        Some(ModeName::RemoteHttpApi) => {
+            Mode::RemoteHttpApi(Box::new(remote::backend(fields, shared)))
+        }
+        Some(ModeName::External) => Mode::External(Box::new(external::backend(fields, shared))),
+        Some(ModeName::Embedded) | None => Mode::Embedded,
+    }
+}
+
+/// A sandbox names its own time.
+fn start_timeout(mode: &Mode) -> Duration {
+    match mode {
+        Mode::Sandbox(sandbox) => sandbox.startup_timeout,
+        _ => schema::START_TIMEOUT,
     }
 }
 
@@ -112,7 +128,9 @@ fn kind(fields: &Fields, mode: Option<ModeName>) -> String {
 /// Processes and the demo speak stdio, remote and external instances HTTP; only a container has the choice.
 fn transport(fields: &Fields, mode: Option<ModeName>) -> Transport {
     let only = match mode {
-        Some(ModeName::LocalProcess | ModeName::Embedded) => Some(Transport::Stdio),
+        Some(ModeName::LocalProcess | ModeName::Sandbox | ModeName::Embedded) => {
+            Some(Transport::Stdio)
+        }
         Some(ModeName::RemoteHttpApi | ModeName::External) => Some(Transport::Http),
         Some(ModeName::LocalDocker) | None => None,
     };
@@ -149,17 +167,27 @@ enum Policy {
     OnFailure,
 }
 
+fn usual_restart(mode: Option<ModeName>) -> RestartPolicy {
+    match mode {
+        Some(ModeName::Sandbox) => RestartPolicy::of_sandboxes(),
+        _ => RestartPolicy::default(),
+    }
+}
+
 /// `never`, `on_failure`, or a mapping that tunes the latter.
-fn restart(at: &Cursor) -> RestartPolicy {
+fn restart(at: Option<&Cursor>, usual: RestartPolicy) -> RestartPolicy {
+    let Some(at) = at else {
+        return usual;
+    };
     if !at.is_mapping() {
         return match at.choice::<Policy>() {
             Some(Policy::Never) => RestartPolicy::Never,
-            Some(Policy::OnFailure) | None => RestartPolicy::default(),
+            Some(Policy::OnFailure) | None => usual,
         };
     }
     let fields = at.fields(schema::RESTART);
     let policy = fields.get("policy").and_then(|at| at.choice::<Policy>());
-    let mut restart = RestartPolicy::default();
+    let mut restart = usual;
     if let RestartPolicy::OnFailure {
         attempts,
         backoff,

@@ -12,7 +12,7 @@ use super::cursor::{Cursor, Fields};
 use super::interpolate::Environment;
 use super::problem::Report;
 use super::tree::Node;
-use super::{Config, Origin, backend, docker, gateway_options, remote, schema};
+use super::{Config, Origin, backend, docker, gateway_options, remote, sandbox, schema};
 use crate::model::{Backend, Limits, RemoteApi};
 
 /// What the backends of a file share.
@@ -21,6 +21,8 @@ pub(super) struct Shared<'a> {
     pub base: PathBuf,
     /// `global_docker_options`.
     pub docker: docker::Draft<'a>,
+    /// `global_box_options`.
+    pub sandbox: sandbox::Options,
     pub env: Environment<'a>,
     pub apis: BTreeMap<String, Arc<RemoteApi>>,
     pub api_defaults: ApiDefaults,
@@ -44,21 +46,25 @@ impl ApiDefaults {
 impl Shared<'_> {
     /// Relative paths count from the directory of the file.
     pub fn path(&self, path: &str) -> PathBuf {
-        self.base.join(path)
+        // Without the `.` of `./data`.
+        self.base.join(path).components().collect()
     }
 }
 
 pub(super) fn config(root: &Node, file: &Path, env: Environment, report: &Report) -> Config {
     let root = Cursor::root(root, report).fields(schema::ROOT);
     let api_defaults = api_defaults(&root, file);
+    let base = directory_of(file);
     let mut shared = Shared {
-        base: directory_of(file),
+        sandbox: sandbox::Options::new(&base),
+        base,
         env,
         docker: docker::Draft::default(),
         apis: remote_apis(&root, &api_defaults),
         api_defaults,
     };
     shared.docker = docker::globals(&root, &shared);
+    shared.sandbox = sandbox::globals(&root, &shared);
     Config {
         origin: Origin::File(file.to_owned()),
         backends: backends(&root, &shared),

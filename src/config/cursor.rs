@@ -173,6 +173,24 @@ impl<'a> Cursor<'a> {
         number.or_else(|| self.wrong("a whole number"))
     }
 
+    /// A number that may have a fraction.
+    pub fn number(&self, range: RangeInclusive<f64>) -> Option<f64> {
+        let number = match &self.node.kind {
+            Kind::Number(number) => number.as_f64(),
+            Kind::Text {
+                text,
+                interpolated: true,
+            } => text.trim().parse().ok(),
+            _ => return self.wrong("a number"),
+        };
+        let found = number.filter(|number| range.contains(number));
+        if found.is_none() {
+            let (least, most) = range.into_inner();
+            self.problem(format!("expected a number from {least} to {most}"));
+        }
+        found
+    }
+
     pub fn boolean(&self) -> Option<bool> {
         match &self.node.kind {
             Kind::Bool(value) => Some(*value),

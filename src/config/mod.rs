@@ -1,7 +1,8 @@
 //! The configuration: validated, immutable, what the program reads.
 //!
 //! A file becomes a tree (`load`, `walk`), variables are filled in (`tree`, `interpolate`), and each level
-//! is read into the model (`check`, `backend`, `process`, `docker`, `remote`, `external`) against what it may
+//! is read into the model (`check`, `backend`, `process`, `docker`, `remote`, `external`,
+//! `sandbox`) against what it may
 //! hold (`schema`), collecting every problem with its place (`problem`).
 
 mod adhoc;
@@ -12,11 +13,13 @@ mod docker;
 mod external;
 mod files;
 mod gateway_options;
+mod image;
 mod interpolate;
 mod load;
 mod problem;
 mod process;
 mod remote;
+mod sandbox;
 mod schema;
 mod summary;
 mod tree;
@@ -27,6 +30,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 pub use adhoc::{AtUrl, demo, of_command, of_url};
+pub use image::{InContainer, of_image};
 pub use interpolate::Environment;
 pub use load::load;
 pub use problem::{Invalid, Place, Problem};
@@ -39,7 +43,7 @@ use crate::model::{Backend, GatewayOptions, Limits, Mode, RemoteApi};
 #[derive(Clone, Debug, PartialEq)]
 pub enum Origin {
     File(PathBuf),
-    /// `envdeck -- COMMAND …` or `envdeck --url URL`
+    /// `envdeck -- COMMAND …`, `--image IMAGE` or `--url URL`
     AdHoc,
     Demo,
 }

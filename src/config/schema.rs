@@ -11,6 +11,7 @@ pub(super) const ROOT: &[&str] = &[
     "global_remote_api_defaults",
     "limits",
     "gateway",
+    "global_box_options",
 ];
 
 /// Keys of a backend in any mode.
@@ -46,6 +47,8 @@ pub(super) enum ModeName {
     LocalDocker,
     RemoteHttpApi,
     External,
+    #[strum(serialize = "box")]
+    Sandbox,
     Embedded,
 }
 
@@ -68,6 +71,7 @@ impl ModeName {
                 "resources",
                 "hardening",
             ],
+            ModeName::Sandbox => &["command", "args", "env", "box"],
             ModeName::RemoteHttpApi => &[
                 "remote_api_config_ref",
                 "remote_api_config_inline",
@@ -88,6 +92,7 @@ impl ModeName {
     pub fn default_kind(self) -> Option<&'static str> {
         match self {
             ModeName::LocalProcess => Some("process"),
+            ModeName::Sandbox => Some("box"),
             ModeName::Embedded => Some("demo"),
             ModeName::External => Some("external"),
             ModeName::LocalDocker | ModeName::RemoteHttpApi => None,
@@ -128,6 +133,33 @@ pub(super) const GATEWAY: &[&str] = &[
     "max_connections",
     "max_body",
 ];
+/// `box`, and as defaults for all of them `global_box_options`.
+pub(super) const BOX: &[&str] = &[
+    "image",
+    "network",
+    "host_path",
+    "host_path_mode",
+    "env",
+    "startup_timeout_sec",
+    "cpus",
+    "memory_mb",
+    "pids_limit",
+    "read_only_rootfs",
+    "sharing",
+    "install_timeout",
+    "allowed_mount_roots",
+    "ignore",
+    "max_size",
+    "max_entries",
+    "workspace_quota_mb",
+    "endpoint",
+    "token",
+    "instance",
+    "workspace",
+    "generation",
+];
+/// The key of `global_box_options` that `box` has not.
+pub(super) const BOX_ENABLED: &str = "enabled";
 pub(super) const RESOURCES: &[&str] = &["cpus", "memory", "pids"];
 pub(super) const HARDENING: &[&str] = &["no_new_privileges", "drop_capabilities", "init"];
 pub(super) const API: &[&str] = &[
@@ -171,6 +203,8 @@ pub(super) const LOG_LEVELS: &[(&str, &str)] = &[
 ];
 
 pub(super) const LOG_LEVEL: &str = "info";
+/// `startup_timeout_sec`, also where it is 0.
+pub(super) const BOX_STARTUP: Duration = Duration::from_secs(120);
 pub(super) const START_TIMEOUT: Duration = Duration::from_secs(60);
 pub(super) const CALL_TIMEOUT: Duration = Duration::from_secs(60);
 pub(super) const CALL_MAX_TIMEOUT: Duration = Duration::from_secs(30 * 60);
@@ -188,6 +222,16 @@ const LONGEST: Duration = Duration::from_secs(7 * 24 * 3600);
 
 /// Where the copy of a template is mounted.
 pub(super) const TEMPLATE_MOUNT: &str = "/data";
+
+pub(super) const BOX_CPUS: RangeInclusive<f64> = 0.01..=1_024.0;
+/// Below this no interpreter starts.
+pub(super) const BOX_MEMORY_MB: RangeInclusive<u64> = 32..=16 << 20;
+/// Below this there is no room for the first process, one server and what stops it.
+pub(super) const BOX_PIDS: RangeInclusive<u64> = 16..=4 << 20;
+pub(super) const BOX_SIZE: RangeInclusive<u64> = 1 << 10..=1 << 40;
+pub(super) const BOX_ENTRIES: RangeInclusive<u64> = 1..=10_000_000;
+pub(super) const BOX_QUOTA_MB: RangeInclusive<u64> = 0..=16 << 20;
+pub(super) const BOX_GENERATION: RangeInclusive<u64> = 1..=i64::MAX as u64;
 
 pub(super) const PORTS: RangeInclusive<u64> = 1..=65_535;
 pub(super) const RESTARTS: RangeInclusive<u64> = 1..=1_000;

@@ -38,6 +38,10 @@ fn summary(mode: &Mode) -> String {
             let words = std::iter::once(&process.command).chain(&process.args);
             quote::line(words)
         }
+        Mode::Sandbox(sandbox) => {
+            let words = std::iter::once(&sandbox.command).chain(&sandbox.args);
+            quote::line(words)
+        }
         Mode::LocalDocker(docker) => docker.image.clone(),
         Mode::External(server) => server.shown_url(),
         Mode::RemoteHttpApi(remote) => remote.api.shown_url(),

@@ -4,8 +4,10 @@ pub mod docker;
 pub mod embedded;
 pub mod external;
 mod http_endpoint;
+mod interruption;
 pub mod process;
 pub mod remote_api;
+pub mod sandbox;
 mod shell;
 mod traces;
 
@@ -21,6 +23,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::watch;
 
 pub use self::http_endpoint::{Contact, HttpEndpoint, Standing};
+pub use self::interruption::Interruption;
 pub use self::shell::Shell;
 pub use self::traces::{Life, Trace};
 
@@ -55,6 +58,13 @@ pub trait Driver: Send + Sync {
     /// Removes what crashed runs left, never what belongs to a run that lives, `run` among them; returns how
     /// many things that were.
     fn reap(&self, run: &RunId) -> Task<'_, usize>;
+
+    /// This instance will not be started again: what was kept for its next start goes. That begins at once, and
+    /// goes on if nobody waits for it.
+    fn release(&self, instance: &InstanceId) -> Task<'_, ()> {
+        let _ = instance;
+        Box::pin(async { Ok(()) })
+    }
 
     /// Everything that runs of envdeck made in its world and that is there now.
     fn traces(&self) -> Task<'_, Vec<Trace>> {
@@ -154,7 +164,7 @@ pub trait Running: Send {
     }
 
     /// Asks it to end, waits for `grace`, then kills it with all its descendants. Returns when
-    /// nothing of it is left.
+    /// nothing of it is left, but for what [`Driver::release`] drops.
     fn stop(self: Box<Self>, grace: Duration) -> Task<'static, ()>;
 }
 
@@ -175,7 +185,7 @@ pub struct Usage {
 
 /// Where an instance speaks MCP.
 pub enum Endpoint {
-    /// One JSON-RPC message a line.
+    /// One JSON-RPC message a line. Reading may fail with an [`Interruption`] and go on.
     Stdio {
         read: Box<dyn AsyncRead + Send + Unpin>,
         write: Box<dyn AsyncWrite + Send + Unpin>,
@@ -208,6 +218,7 @@ pub struct Installed {
     process: Arc<process::Processes>,
     docker: Arc<docker::Containers>,
     remote_api: Arc<remote_api::RemoteApis>,
+    sandbox: Arc<sandbox::Sandboxes>,
 }
 
 impl Installed {
@@ -219,11 +230,13 @@ impl Installed {
     /// The same; what killed runs left with these APIs can be removed, and users can log in at servers.
     pub fn knowing(directory: &Path, apis: Vec<Arc<RemoteApi>>, logins: Option<Logins>) -> Self {
         let engine = docker::Engine::of_user();
+        let docker = Arc::new(docker::Containers::new(engine, directory.join("copies")));
         Self {
+            sandbox: Arc::new(sandbox::Sandboxes::new(docker.clone())),
+            docker,
             embedded: Arc::default(),
             external: Arc::new(external::External::new(logins)),
             process: Arc::default(),
-            docker: Arc::new(docker::Containers::new(engine, directory.join("copies"))),
             remote_api: Arc::new(remote_api::RemoteApis::new(directory, apis)),
         }
     }
@@ -234,6 +247,8 @@ impl Installed {
             self.embedded.clone(),
             self.external.clone(),
             self.process.clone(),
+            // Before the containers that it is made of.
+            self.sandbox.clone(),
             self.docker.clone(),
             self.remote_api.clone(),
         ]
@@ -248,6 +263,7 @@ impl Installed {
                 | Mode::LocalProcess(_)
                 | Mode::LocalDocker(_)
                 | Mode::RemoteHttpApi(_)
+                | Mode::Sandbox(_)
         )
     }
 }
@@ -260,6 +276,7 @@ impl Drivers for Installed {
             Mode::LocalProcess(_) => Ok(self.process.clone()),
             Mode::LocalDocker(_) => Ok(self.docker.clone()),
             Mode::RemoteHttpApi(_) => Ok(self.remote_api.clone()),
+            Mode::Sandbox(_) => Ok(self.sandbox.clone()),
         }
     }
 }

@@ -5,6 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::SandboxPhase;
 use super::reach::{self, Reach};
 
 /// What was being done when it failed.
@@ -157,6 +158,8 @@ impl Cause {
 #[derive(Clone, Debug)]
 pub struct Failure {
     pub stage: Stage,
+    /// Of a sandboxed server: the stage as operators of sandboxes know it.
+    pub phase: Option<SandboxPhase>,
     pub cause: Cause,
     pub hint: Option<Cow<'static, str>>,
     /// The last output lines of the instance, oldest first, already cleaned for display.
@@ -167,6 +170,7 @@ impl Failure {
     pub fn new(stage: Stage, cause: Cause) -> Self {
         Self {
             stage,
+            phase: None,
             cause,
             hint: None,
             output: Arc::default(),
@@ -192,6 +196,39 @@ impl Failure {
         )
     }
 
+    /// Gives the stage the name that it has for sandboxed servers.
+    #[must_use]
+    pub fn at(mut self, phase: SandboxPhase) -> Self {
+        self.phase = Some(phase);
+        self
+    }
+
+    /// Like [`Self::at`], unless it has such a name already.
+    #[must_use]
+    pub fn or_at(mut self, phase: SandboxPhase) -> Self {
+        self.phase.get_or_insert(phase);
+        self
+    }
+
+    /// What was being done, for people: the phase of a sandboxed server, else the stage.
+    pub fn doing(&self) -> String {
+        match self.phase {
+            Some(phase) => phase.to_string(),
+            None => self.stage.to_string(),
+        }
+    }
+
+    /// Whether it would be the same if it were tried again.
+    pub fn is_lasting(&self) -> bool {
+        matches!(
+            self.cause,
+            Cause::Config(_)
+                | Cause::CommandNotFound(_)
+                | Cause::NotBuilt { .. }
+                | Cause::Version { .. }
+        )
+    }
+
     #[must_use]
     pub fn hint(mut self, hint: impl Into<Cow<'static, str>>) -> Self {
         self.hint = Some(hint.into());
@@ -207,7 +244,7 @@ impl Failure {
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.stage, self.cause)?;
+        write!(f, "{}: {}", self.doing(), self.cause)?;
         match &self.hint {
             Some(hint) => write!(f, " — {hint}"),
             None => Ok(()),

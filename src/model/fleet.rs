@@ -62,6 +62,10 @@ fn summary(mode: &Mode) -> String {
             let words = std::iter::once(&process.command).chain(&process.args);
             words.map(String::as_str).collect::<Vec<_>>().join(" ")
         }
+        Mode::Sandbox(sandbox) => {
+            let words = std::iter::once(&sandbox.command).chain(&sandbox.args);
+            words.map(String::as_str).collect::<Vec<_>>().join(" ")
+        }
         Mode::LocalDocker(docker) => docker.image.clone(),
         Mode::External(server) => server.shown_url(),
         Mode::RemoteHttpApi(remote) => {

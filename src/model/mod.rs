@@ -12,6 +12,7 @@ mod http_server;
 mod ids;
 mod phase;
 mod reach;
+mod sandbox;
 mod spec;
 
 pub use call::{Call, CallState, Caller, Obedience, Outcome, Progress, ToolCall, ToolSpec};
@@ -34,6 +35,10 @@ pub(crate) use http_server::place;
 pub use ids::{BackendName, CallId, InstanceId, ResultId, RunId, SessionId};
 pub use phase::Phase;
 pub use reach::Reach;
+pub use sandbox::{
+    HostPathMode, Install, Sandbox, SandboxNetwork, SandboxPhase, SandboxProfile, SandboxRuntime,
+    SandboxTenant, Sharing, Staging,
+};
 pub use spec::{
     Backend, HealthPolicy, Limits, LocalDocker, LocalProcess, Mode, RemoteApi, RemoteAuth,
     RemoteHttpApi, RestartPolicy, Scope, Secret, StartupCheck, Transport,

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::{BackendName, ContainerOptions, HttpServer, Template};
+use super::{BackendName, ContainerOptions, Failure, HttpServer, Sandbox, SandboxPhase, Template};
 
 /// A configured value that must never be shown: `Debug` and `Display` print `•••`.
 #[derive(Clone, PartialEq, Eq, Default)]
@@ -109,6 +109,18 @@ impl Default for RestartPolicy {
     }
 }
 
+impl RestartPolicy {
+    /// Of the mode `box` where nothing is said: three times, after 2, 4 and 8 seconds.
+    pub fn of_sandboxes() -> Self {
+        Self::OnFailure {
+            attempts: 3,
+            backoff: Duration::from_secs(2),
+            ceiling: Duration::from_secs(8),
+            stable: Duration::from_secs(60),
+        }
+    }
+}
+
 #[derive(Clone, Debug, PartialEq)]
 pub struct HealthPolicy {
     pub interval: Duration,
@@ -159,6 +171,8 @@ pub enum Mode {
     RemoteHttpApi(Box<RemoteHttpApi>),
     /// `external`: a server that somebody else runs.
     External(Box<HttpServer>),
+    /// `box`: a managed process in a shared sandbox.
+    Sandbox(Box<Sandbox>),
 }
 
 impl Mode {
@@ -170,7 +184,22 @@ impl Mode {
             Mode::LocalDocker(_) => "local_docker",
             Mode::RemoteHttpApi(_) => "remote_http_api",
             Mode::External(_) => "external",
+            Mode::Sandbox(_) => "box",
         }
+    }
+
+    /// The failure by the names that this mode has for stages.
+    #[must_use]
+    pub fn named(&self, failure: Failure) -> Failure {
+        match (self, SandboxPhase::of(failure.stage)) {
+            (Mode::Sandbox(_), Some(phase)) => failure.or_at(phase),
+            _ => failure,
+        }
+    }
+
+    /// Whether a start that was asked for and failed is tried again, as one after a death is.
+    pub fn repeats_starts(&self) -> bool {
+        matches!(self, Mode::Sandbox(_))
     }
 
     /// What a list column has room for.
@@ -181,6 +210,7 @@ impl Mode {
             Mode::LocalDocker(_) => "docker",
             Mode::RemoteHttpApi(_) => "remote",
             Mode::External(_) => "external",
+            Mode::Sandbox(_) => "box",
         }
     }
 }

@@ -133,7 +133,7 @@ pub(super) async fn run(
     let (outcome, size) = match answer {
         Ok(answer) => keep(&seat, answer),
         Err(NoAnswer::Cancelled(obedience)) => (Outcome::Cancelled(obedience), 0),
-        Err(NoAnswer::Failed(failure)) => (Outcome::Failed(failure), 0),
+        Err(NoAnswer::Failed(failure)) => (Outcome::Failed(seat.backend.mode.named(failure)), 0),
     };
     seat.log.line(
         Source::Envdeck,
@@ -295,6 +295,7 @@ pub(super) async fn reason(gone: &mut Gone) -> Failure {
 fn interrupted(reason: Failure) -> Failure {
     let failure = Failure {
         stage: Stage::Call,
+        phase: None,
         ..reason
     };
     match (&failure.cause, &failure.hint) {

@@ -77,7 +77,7 @@ impl Instance {
 
     pub(super) async fn record_death(&mut self, failure: Failure, in_flight: Vec<Arc<Call>>) {
         let evidence = self.seat.log.last_output(OUTPUT_LINES);
-        let failure = failure.output(evidence);
+        let failure = self.seat.backend.mode.named(failure.output(evidence));
         self.seat.log.line(Source::Envdeck, &failure.to_string());
         let card = DeathCard {
             at: Timestamp::now(),

@@ -4,31 +4,35 @@ use std::ops::ControlFlow;
 use std::panic::AssertUnwindSafe;
 use std::pin::pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures::FutureExt;
 use tokio::sync::{OwnedSemaphorePermit, mpsc, watch};
 use tokio::task::JoinHandle;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::core::{Core, InstancePost, Seat};
 use super::deadline::timestamp;
 use super::death::labelled;
 use super::flight::Flight;
-use super::lifecycle::{Input, Life, Step, Wish};
+use super::lifecycle::{Again, Input, Life, Step, Wish};
 use super::mailbox::{self, Mailbox};
 use super::news::News;
 use super::start::bring_up;
 use super::stop::take_down;
 use super::words;
 use crate::backoff;
-use crate::drivers::Running;
+use crate::drivers::{Driver, Running};
 use crate::mcp::ToolClient;
 use crate::model::{
-    Backend, BackendInfo, Failure, Happening, InstanceId, Level, Notice, Phase, RestartPolicy,
-    SessionId, Stage,
+    Backend, BackendInfo, Failure, Happening, InstanceId, Level, Mode, Notice, Phase,
+    RestartPolicy, SessionId, Stage,
 };
 use crate::stores::logs::Source;
+
+/// For the removal of what an instance that is gone had in its world; it goes on afterwards.
+const RELEASE: Duration = Duration::from_secs(20);
 
 /// A new instance as its session sees it.
 pub(super) struct Spawned {
@@ -137,7 +141,12 @@ impl Instance {
         core.instances.write().remove(&self.seat.id);
         self.mailbox.close(&self.seat.label());
         let left_behind = self.left_behind.take();
+        let (driver, id) = (
+            core.drivers.driver(&self.seat.backend.mode),
+            self.seat.id.clone(),
+        );
         drop(self);
+        let left_behind = left_behind.or(release(driver, &id, &abandon).await);
         core.population.send_modify(|count| *count -= 1);
         left_behind
     }
@@ -210,7 +219,10 @@ impl Instance {
         };
         let pause = backoff::pause(attempt, backoff, ceiling, &mut rand::rng());
         self.retry_at = Instant::now() + pause;
-        let text = format!("restart {attempt} of {of} in {}", words::duration(pause));
+        let text = match attempt {
+            0 => format!("tried again in {}", words::duration(pause)),
+            _ => format!("restart {attempt} of {of} in {}", words::duration(pause)),
+        };
         self.seat.log.line(Source::Envdeck, &text);
         let (instance, at) = (self.seat.id.clone(), timestamp(self.retry_at));
         self.seat
@@ -300,9 +312,10 @@ impl Instance {
                 Input::Started
             }
             Brought::Failed(failure) => {
+                let again = again(&self.seat.backend.mode, &failure);
                 self.mourn(failure, vec![]).await;
                 self.bury().await;
-                Input::StartFailed
+                Input::StartFailed { again }
             }
             Brought::Asked(wish) => Input::Asked(wish),
         }
@@ -363,6 +376,34 @@ enum Brought {
     Up(ToolClient),
     Failed(Failure),
     Asked(Wish),
+}
+
+/// What was kept for another start goes; returns what of it may be left. Nobody waits who has no time.
+async fn release(
+    driver: Result<Arc<dyn Driver>, Failure>,
+    id: &InstanceId,
+    abandon: &CancellationToken,
+) -> Option<Failure> {
+    let driver = driver.ok()?;
+    let released = driver.release(id);
+    tokio::select! {
+        biased;
+        () = abandon.cancelled() => None,
+        released = timeout(RELEASE, released) => released.ok()?.err(),
+    }
+}
+
+/// Whether a start of this mode that failed so is tried again.
+fn again(mode: &Mode, failure: &Failure) -> Again {
+    if !mode.repeats_starts() {
+        Again::IfAutomatic
+    } else if failure.is_lasting() {
+        Again::No
+    } else if failure.stage == Stage::Check {
+        Again::ForFree
+    } else {
+        Again::Yes
+    }
 }
 
 /// Why an instance in this phase takes no calls.

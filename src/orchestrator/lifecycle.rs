@@ -40,7 +40,9 @@ pub(super) enum Input {
     /// A start slot became free.
     Slot,
     Started,
-    StartFailed,
+    StartFailed {
+        again: Again,
+    },
     /// It ended unasked after it had been ready for so long.
     Died {
         ready_for: Duration,
@@ -55,9 +57,21 @@ pub(super) enum Input {
     Panicked,
 }
 
+/// Whether a start that failed is tried again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Again {
+    /// If it was automatic: what was asked for is not repeated.
+    IfAutomatic,
+    Yes,
+    /// Without using up the budget: what it needs is away, and comes back.
+    ForFree,
+    /// It would fail in the same way.
+    No,
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Step {
-    /// Wait for automatic start `attempt` (from 1) of `of`.
+    /// Wait for automatic start `attempt` of `of`; the first is 1, and 0 one that does not count.
     Retry { attempt: u32, of: u32 },
     /// The budget of so many automatic starts is used up.
     GiveUp { after: u32 },
@@ -103,11 +117,14 @@ impl Life {
                 (self.to(Phase::Failed), steps)
             }
             (Phase::Stopped | Phase::Failed, Input::Panicked) => (self, vec![]),
-            // A restart of ours goes on until its budget is used up; what was asked for is not repeated.
-            (Phase::Starting, Input::StartFailed) if self.used > 0 => self.retried(policy),
-            (Phase::Starting, Input::StartFailed) | (_, Input::Panicked) => {
-                (self.to(Phase::Failed), vec![])
-            }
+            (Phase::Starting, Input::StartFailed { again }) => match again {
+                // A restart of ours goes on until its budget is used up.
+                Again::IfAutomatic if self.used > 0 => self.retried(policy),
+                Again::Yes => self.retried(policy),
+                Again::ForFree => self.tried_later(policy),
+                Again::IfAutomatic | Again::No => (self.to(Phase::Failed), vec![]),
+            },
+            (_, Input::Panicked) => (self.to(Phase::Failed), vec![]),
             _ => (self, vec![]),
         }
     }
@@ -144,6 +161,16 @@ impl Life {
                 of: attempts,
             }],
         )
+    }
+
+    fn tried_later(self, policy: &RestartPolicy) -> (Self, Vec<Step>) {
+        match *policy {
+            RestartPolicy::OnFailure { attempts: of, .. } => (
+                self.to(Phase::Waiting),
+                vec![Step::Retry { attempt: 0, of }],
+            ),
+            RestartPolicy::Never => (self.to(Phase::Failed), vec![]),
+        }
     }
 
     fn asked(self, wish: Wish) -> (Self, Vec<Step>) {
@@ -228,13 +255,32 @@ mod tests {
     #[test]
     fn each_input_leads_where_the_table_says() {
         let died = |ready_for| Input::Died { ready_for };
+        let failed = |again| Input::StartFailed { again };
         let table = [
             (at(Pending), Input::Slot, Starting, vec![]),
             (at(Starting), Input::Started, Ready, vec![]),
-            (Life::new().to(Starting), Input::StartFailed, Failed, vec![]),
+            (
+                Life::new().to(Starting),
+                failed(Again::IfAutomatic),
+                Failed,
+                vec![],
+            ),
+            (
+                Life::new().to(Starting),
+                failed(Again::Yes),
+                Waiting,
+                vec![Step::Retry { attempt: 1, of: 3 }],
+            ),
             (
                 at(Starting),
-                Input::StartFailed,
+                failed(Again::ForFree),
+                Waiting,
+                vec![Step::Retry { attempt: 0, of: 3 }],
+            ),
+            (at(Starting), failed(Again::No), Failed, vec![]),
+            (
+                at(Starting),
+                failed(Again::IfAutomatic),
                 Waiting,
                 vec![Step::Retry { attempt: 2, of: 3 }],
             ),
@@ -325,7 +371,8 @@ mod tests {
             used: 3,
             ..at(Starting)
         };
-        let (failed, steps) = last.next(Input::StartFailed, &policy(3));
+        let again = Again::IfAutomatic;
+        let (failed, steps) = last.next(Input::StartFailed { again }, &policy(3));
         assert_eq!(
             (failed.phase, steps),
             (Failed, vec![Step::GiveUp { after: 3 }])
@@ -353,7 +400,13 @@ mod tests {
         prop_oneof![
             Just(Input::Slot),
             Just(Input::Started),
-            Just(Input::StartFailed),
+            prop::sample::select(vec![
+                Again::IfAutomatic,
+                Again::Yes,
+                Again::ForFree,
+                Again::No
+            ])
+            .prop_map(|again| Input::StartFailed { again }),
             (0_u64..120).prop_map(|s| Input::Died {
                 ready_for: Duration::from_secs(s)
             }),

@@ -18,6 +18,9 @@ pub(super) fn worth_telling(fleet: &Fleet, event: &Event) -> Option<Notice> {
                 format!("{} {verb}: {}", label(instance), card.failure),
             )
         }
+        Happening::RetryAt { attempt: 0, .. } => {
+            (Level::Warn, format!("{} is tried again", label(instance)))
+        }
         Happening::RetryAt { attempt, of, .. } => (
             Level::Warn,
             format!(

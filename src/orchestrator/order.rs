@@ -62,7 +62,11 @@ fn seeded(backend: &Backend, template: &Path) -> Result<Backend, Failure> {
     let mut backend = backend.clone();
     let configured = match &mut backend.mode {
         Mode::LocalDocker(docker) => docker.template.as_mut(),
-        Mode::Embedded | Mode::LocalProcess(_) | Mode::RemoteHttpApi(_) | Mode::External(_) => None,
+        Mode::Embedded
+        | Mode::LocalProcess(_)
+        | Mode::RemoteHttpApi(_)
+        | Mode::External(_)
+        | Mode::Sandbox(_) => None,
     };
     let Some(configured) = configured else {
         let text = format!("`{}` has no template that could be replaced", backend.name);

@@ -281,6 +281,7 @@ async fn run_check(
         }
         Some(Outcome::Failed(failure)) => Err(Failure {
             stage: Stage::Prepare,
+            phase: None,
             ..failure
         }),
         Some(Outcome::Cancelled(_)) => Err(check_failed(&check.tool, "it was cancelled")),

@@ -77,7 +77,7 @@ impl DeathCardPage {
         if let Some(hint) = &failure.hint {
             sheet.fact_as("hint", hint.to_string(), Role::LevelWarn);
         }
-        sheet.fact("stage", failure.stage.to_string());
+        sheet.fact("stage", failure.doing());
         sheet.fact("time", cx.clock(self.card.at));
         let uptime = self.card.uptime.map(duration_short);
         sheet.fact(

@@ -15,7 +15,7 @@ use super::words::Trouble;
 use crate::stores::logs::{LogWriter, Source};
 
 /// What may wait in a pipe until the other side reads it.
-const PIPE: usize = 64 << 10;
+pub(super) const PIPE: usize = 64 << 10;
 /// Between two looks at an engine that is away: it doubles from the first to the last.
 const PAUSES: [Duration; 2] = [Duration::from_millis(100), Duration::from_secs(2)];
 
@@ -134,31 +134,60 @@ async fn attach(engine: &Engine, id: &str) -> Result<Stream, Trouble> {
 /// first. See "Attach to a container" in the reference of the engine's API.
 const HEAD: usize = 8;
 
+/// The stream of a container or of what is executed in one, taken apart.
+pub(super) struct Frames<R> {
+    read: R,
+    bytes: BytesMut,
+    /// What is left of the frame that the bytes belong to.
+    whose: u8,
+    left: usize,
+}
+
+impl<R: AsyncRead + Unpin> Frames<R> {
+    pub fn new(read: R) -> Self {
+        Self {
+            read,
+            bytes: BytesMut::with_capacity(PIPE),
+            whose: 0,
+            left: 0,
+        }
+    }
+
+    /// The next piece and whose it is; `None` at the end.
+    pub async fn next(&mut self) -> std::io::Result<Option<(u8, BytesMut)>> {
+        loop {
+            if self.left == 0 && self.bytes.len() >= HEAD {
+                self.whose = self.bytes[0];
+                let [.., a, b, c, d] = self.bytes[..HEAD] else {
+                    unreachable!("a head has eight bytes")
+                };
+                self.left = u32::from_be_bytes([a, b, c, d]) as usize;
+                self.bytes.advance(HEAD);
+            } else if self.left == 0 || self.bytes.is_empty() {
+                if self.read.read_buf(&mut self.bytes).await? == 0 {
+                    return Ok(None);
+                }
+            } else {
+                let part = self.bytes.split_to(self.left.min(self.bytes.len()));
+                self.left -= part.len();
+                return Ok(Some((self.whose, part)));
+            }
+        }
+    }
+}
+
+/// Whose frames of errors are.
+pub(super) const STDERR: u8 = 2;
+
 /// Until the end: stderr goes to the log, stdout to where it is read, if it still is.
-async fn take_apart(
-    mut read: impl AsyncRead + Unpin,
+pub(super) async fn take_apart(
+    read: impl AsyncRead + Unpin,
     log: &LogWriter,
     stdout: &mut Option<DuplexStream>,
 ) -> std::io::Result<()> {
-    let mut bytes = BytesMut::with_capacity(PIPE);
-    // What is left of the frame that the bytes belong to.
-    let (mut whose, mut left) = (0, 0);
-    loop {
-        if left == 0 && bytes.len() >= HEAD {
-            whose = bytes[0];
-            left = u32::from_be_bytes([bytes[4], bytes[5], bytes[6], bytes[7]]) as usize;
-            bytes.advance(HEAD);
-            continue;
-        }
-        if left == 0 || bytes.is_empty() {
-            if read.read_buf(&mut bytes).await? == 0 {
-                return Ok(());
-            }
-            continue;
-        }
-        let part = bytes.split_to(left.min(bytes.len()));
-        left -= part.len();
-        if whose == 2 {
+    let mut frames = Frames::new(read);
+    while let Some((whose, part)) = frames.next().await? {
+        if whose == STDERR {
             log.chunk(Source::Stderr, &part);
         } else if let Some(pipe) = stdout
             && pipe.write_all(&part).await.is_err()
@@ -166,6 +195,7 @@ async fn take_apart(
             *stdout = None;
         }
     }
+    Ok(())
 }
 
 #[cfg(test)]

@@ -52,6 +52,13 @@ pub fn of_instance(order: &Order) -> Labels {
     labels
 }
 
+/// What a container carries that many instances share; `holder` stands for them.
+pub fn of_room(order: &Order, holder: &InstanceId) -> Labels {
+    let mut labels = of_run(&order.run);
+    labels.insert(INSTANCE.to_owned(), holder.to_string());
+    labels
+}
+
 /// The filter by which the engine lists only what envdeck created.
 pub fn managed() -> HashMap<String, Vec<String>> {
     filter(MANAGED, YES)

@@ -1,12 +1,13 @@
 //! `local_docker`: containers on a Docker engine. The only folder that names bollard.
 
 mod address;
-mod attach;
+pub mod attach;
 mod channel;
 pub mod command_line;
 mod container;
 pub mod create;
 mod engine;
+pub mod exec;
 mod hijack;
 pub mod image;
 mod inspect;
@@ -15,6 +16,7 @@ pub mod labels;
 pub mod logs;
 mod reap;
 mod remover;
+pub mod room;
 mod shell;
 mod start;
 pub mod stats;
@@ -143,7 +145,13 @@ impl Containers {
     /// before it is waited for: what stopped the engine stopped the instance, too, and both come back.
     async fn await_engine(&self, order: &Order) -> Result<(), Failure> {
         let has_run = self.have_run.lock().contains(&order.instance);
-        let deadline = Instant::now() + if has_run { ABSENCE } else { Duration::ZERO };
+        let patience = if has_run { ABSENCE } else { Duration::ZERO };
+        self.reach_engine(patience, order).await
+    }
+
+    /// Returns when the engine answers, or why it does not within that time.
+    pub async fn reach_engine(&self, patience: Duration, order: &Order) -> Result<(), Failure> {
+        let deadline = Instant::now() + patience;
         loop {
             let Err(trouble) = self.ping().await else {
                 return Ok(());

@@ -14,6 +14,7 @@ use tokio::sync::{oneshot, watch};
 use tokio::time::sleep;
 
 use super::engine::{Engine, QUICK};
+use super::exec::{self, Command, Inside};
 use super::hijack::Stream;
 use super::words::Trouble;
 use crate::drivers::{Shell, WindowSize};
@@ -37,14 +38,32 @@ const PATIENCE: [Duration; 5] = [
 ];
 
 pub async fn open(engine: Engine, container: Arc<str>, size: WindowSize) -> Result<Shell, Failure> {
-    let opened = begin(engine, container, size).await;
+    open_as(engine, container, Inside::default(), size).await
+}
+
+/// As somebody else than the container's own user, or elsewhere than where it begins.
+pub async fn open_as(
+    engine: Engine,
+    container: Arc<str>,
+    inside: Inside,
+    size: WindowSize,
+) -> Result<Shell, Failure> {
+    let opened = begin(engine, container, inside, size).await;
     opened.map_err(|trouble| trouble.at(Stage::Run))
 }
 
-async fn begin(engine: Engine, container: Arc<str>, size: WindowSize) -> Result<Shell, Trouble> {
+async fn begin(
+    engine: Engine,
+    container: Arc<str>,
+    inside: Inside,
+    size: WindowSize,
+) -> Result<Shell, Trouble> {
     let mark = format!("{MARK}={:016x}", rand::random::<u64>());
-    let env = vec![mark.clone(), format!("TERM={}", terminal())];
-    let id = exec(&engine, &container, vec!["sh", "-c", SHELL], env, true).await?;
+    let mut command = inside.command(["sh", "-c", SHELL]);
+    command.env.push(mark.clone());
+    command.env.push(format!("TERM={}", terminal()));
+    let user = command.user.clone();
+    let id = exec(&engine, &container, command, true).await?;
     let what = "open a shell";
     let Stream { read, write } = engine
         .hijack(
@@ -56,6 +75,7 @@ async fn begin(engine: Engine, container: Arc<str>, size: WindowSize) -> Result<
     let leash = Leash {
         engine: engine.clone(),
         container,
+        user,
         mark: Some(mark),
         runtime: Handle::current(),
     };
@@ -89,18 +109,15 @@ fn terminal() -> String {
 async fn exec(
     engine: &Engine,
     container: &str,
-    cmd: Vec<&str>,
-    env: Vec<String>,
+    command: Command,
     tty: bool,
 ) -> Result<String, Trouble> {
     let options = CreateExecOptions {
-        cmd: Some(cmd.into_iter().map(str::to_owned).collect()),
-        env: Some(env),
         attach_stdin: Some(tty),
         attach_stdout: Some(tty),
         attach_stderr: Some(tty),
         tty: Some(tty),
-        ..CreateExecOptions::default()
+        ..command.options()
     };
     let created = engine.ask("open a shell", QUICK, |docker| async move {
         docker.create_exec(container, options).await
@@ -134,22 +151,15 @@ async fn resize(engine: Engine, id: String, mut wanted: watch::Receiver<WindowSi
 
 /// Unknown if the engine does not tell.
 async fn status(engine: &Engine, id: &str) -> Exit {
-    let mut code = None;
     for pause in PATIENCE {
-        let asked = engine.ask("look at the shell", QUICK, |docker| async move {
-            docker.inspect_exec(id).await
-        });
-        match asked.await {
-            Ok(found) if found.running == Some(false) => {
-                code = found.exit_code.and_then(|code| code.try_into().ok());
-                break;
-            }
-            Ok(_) => sleep(pause).await,
+        match exec::look(engine, id).await {
+            Ok(Some(exit)) => return exit,
+            Ok(None) => sleep(pause).await,
             Err(_) => break,
         }
     }
     Exit {
-        code,
+        code: None,
         signal: None,
         out_of_memory: false,
     }
@@ -182,6 +192,7 @@ impl AsyncRead for Screen {
 struct Leash {
     engine: Engine,
     container: Arc<str>,
+    user: Option<String>,
     /// `None` when it has ended by itself.
     mark: Option<String>,
     runtime: Handle,
@@ -191,9 +202,11 @@ impl Drop for Leash {
     fn drop(&mut self) {
         let Some(mark) = self.mark.take() else { return };
         let (engine, container) = (self.engine.clone(), self.container.clone());
+        let user = self.user.take();
         self.runtime.spawn(async move {
-            let command = vec!["sh", "-c", HANG_UP, &mark];
-            let id = exec(&engine, &container, command, vec![], false).await?;
+            let mut command = Command::new(["sh", "-c", HANG_UP, &mark]);
+            command.user = user;
+            let id = exec(&engine, &container, command, false).await?;
             let start = format!("/exec/{id}/start");
             // A stream that is read to its end has done its work.
             let mut stream = engine

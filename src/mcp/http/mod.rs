@@ -23,9 +23,9 @@ pub(super) mod mirror;
 mod post;
 mod ready;
 mod session;
-mod tls;
+pub(crate) mod tls;
 mod transport;
-mod words;
+pub(crate) mod words;
 
 pub use login::{Browser, Login, Logins};
 pub use ready::ready;

@@ -46,7 +46,7 @@ fn words(obedience: Obedience) -> &'static str {
 
 fn fail(failure: &Failure, add: &mut dyn FnMut(&str, Role)) {
     add(
-        &format!("✖ {}: {}", failure.stage, failure.cause),
+        &format!("✖ {}: {}", failure.doing(), failure.cause),
         Role::LevelError,
     );
     if let Cause::Rpc {

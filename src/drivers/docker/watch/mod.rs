@@ -21,7 +21,7 @@ use parking_lot::Mutex;
 use tokio::sync::{Notify, watch};
 use tokio_util::task::AbortOnDropHandle;
 
-pub use self::state::{ContainerState, Healthcheck, Heard, Life, Verdict};
+pub use self::state::{ContainerState, Healthcheck, Heard, Life, Verdict, exit};
 
 use self::roll::Roll;
 use self::rounds::Rounds;

@@ -230,7 +230,7 @@ fn count(number: Option<i64>) -> u32 {
 }
 
 /// The end with this status, if any is known.
-pub(super) fn exit(code: Option<i64>, out_of_memory: bool) -> Exit {
+pub fn exit(code: Option<i64>, out_of_memory: bool) -> Exit {
     let signal = code.filter(|code| SIGNALS.contains(code));
     Exit {
         code: code.and_then(|code| i32::try_from(code).ok()),

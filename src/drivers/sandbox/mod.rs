@@ -1,0 +1,125 @@
+//! `box`: managed processes in sandboxes that many servers may share.
+//!
+//! ```text
+//! mod ── house (which sandbox?) ── container (what is it?) ── docker::room
+//!   │      └── cell: the user and the directory of one server in it
+//!   ├── provide: sandbox, project, dependencies ── workspace (paths, staging)
+//!   └── process: started, watched, ended for sure ── usage
+//! ```
+//!
+//! Nothing ever runs on the host instead: a server that gets no sandbox is not started.
+
+mod cell;
+mod container;
+mod house;
+mod process;
+mod provide;
+pub mod remote;
+mod usage;
+pub mod workspace;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+
+use self::house::House;
+use self::process::Process;
+use self::provide::{Provided, provide};
+use super::docker::Containers;
+use super::{Driver, Order, Running, Task};
+use crate::model::{Failure, InstanceId, Mode, RunId, Sandbox, SandboxPhase};
+
+/// Starts servers in sandboxes.
+pub struct Sandboxes {
+    docker: Arc<Containers>,
+    house: Arc<House>,
+    /// For starts that have not begun yet.
+    prepared: Mutex<HashMap<InstanceId, Provided>>,
+}
+
+impl Sandboxes {
+    /// Sandboxes are containers of this engine.
+    pub fn new(docker: Arc<Containers>) -> Self {
+        Self {
+            house: Arc::new(House::new(docker.clone())),
+            docker,
+            prepared: Mutex::default(),
+        }
+    }
+
+    async fn provide(&self, order: &Order) -> Result<Provided, Failure> {
+        let spec = spec(order)?;
+        if !spec.enabled {
+            let text = "sandboxes are switched off by the configuration";
+            let failure = SandboxPhase::BoxUnavailable.refused(text);
+            return Err(failure.hint("set global_box_options.enabled to true"));
+        }
+        let reached = self.docker.reach_engine(spec.startup_timeout, order).await;
+        reached.map_err(|failure| failure.or_at(SandboxPhase::BoxUnavailable))?;
+        provide(&self.house, spec, order).await
+    }
+
+    async fn begin(&self, order: Order) -> Result<Box<dyn Running>, Failure> {
+        let prepared = self.prepared.lock().remove(&order.instance);
+        let provided = match prepared {
+            Some(provided) if provided.cell.room.is_open() => provided,
+            _ => self.provide(&order).await?,
+        };
+        let process = Process::start(self.house.clone(), provided, spec(&order)?, &order).await?;
+        Ok(Box::new(process))
+    }
+}
+
+impl Driver for Sandboxes {
+    fn kind(&self) -> &'static str {
+        "box"
+    }
+
+    fn check(&self) -> Task<'_, ()> {
+        Box::pin(async {
+            let checked = self.docker.check().await;
+            checked.map_err(|failure| failure.or_at(SandboxPhase::BoxUnavailable))
+        })
+    }
+
+    fn prepare(&self, order: Order) -> Task<'_, ()> {
+        Box::pin(async move {
+            let provided = self.provide(&order).await?;
+            self.prepared.lock().insert(order.instance, provided);
+            Ok(())
+        })
+    }
+
+    fn start(&self, order: Order) -> Task<'_, Box<dyn Running>> {
+        Box::pin(self.begin(order))
+    }
+
+    /// What killed runs left are containers, which their driver removes.
+    fn reap(&self, run: &RunId) -> Task<'_, usize> {
+        let _ = run;
+        Box::pin(async { Ok(0) })
+    }
+
+    fn release(&self, instance: &InstanceId) -> Task<'_, ()> {
+        self.prepared.lock().remove(instance);
+        Box::pin(self.house.release(instance))
+    }
+
+    fn settle(&self) -> Task<'_, ()> {
+        Box::pin(async {
+            self.house.settle().await;
+            self.docker.settle().await
+        })
+    }
+}
+
+fn spec(order: &Order) -> Result<&Sandbox, Failure> {
+    match &order.backend.mode {
+        Mode::Sandbox(spec) => Ok(spec),
+        other => {
+            let text = format!("{} is not a box", other.name());
+            Err(SandboxPhase::SessionCreate.refused(text))
+        }
+    }
+}

@@ -1,0 +1,11 @@
+# Makes the place of one server, $1, or finds the one that it has: it must be a directory, and its own.
+umask 077
+if [ -L "$1" ]; then
+    echo "$1 is a link" >&2
+    exit 91
+fi
+mkdir "$1" 2>/dev/null || { [ -d "$1" ] && [ -O "$1" ]; } || {
+    echo "$1 belongs to somebody else" >&2
+    exit 91
+}
+cd "$1" && mkdir -p cache home tmp workspace
