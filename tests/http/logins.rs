@@ -42,8 +42,8 @@ async fn begin(deck: &Deck, count: usize) -> InstanceId {
     deck.handle.send(deck::open(&[("server", count)])).unwrap();
     let has_all = |fleet: &envdeck::model::Fleet| fleet.instances().count() == count;
     let fleet = deck.wait_until("the instances are there", has_all).await;
-    let first = fleet.instances().next().unwrap().id.clone();
-    first
+    let mut instances = fleet.instances();
+    instances.next().unwrap().id.clone()
 }
 
 /// The address that the user is told, once it is.
