@@ -64,7 +64,7 @@ impl Logins {
                 keys: Keys::of(&self.0.directory, &url),
                 server: server.clone(),
                 url,
-                browser: self.0.browser,
+                browser: self.0.browser.clone(),
                 wanted: Mutex::default(),
                 flow: tokio::sync::Mutex::default(),
                 manager: RwLock::default(),
