@@ -1,5 +1,6 @@
 //! Command-line definitions.
 
+mod access;
 mod errand;
 mod target;
 
@@ -7,6 +8,9 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
+use crate::telemetry::Format;
+
+pub use access::{Access, Listen, Place};
 pub use errand::{Arguments, Call, Errand, Tools};
 pub use target::{Source, Target};
 
@@ -30,6 +34,9 @@ pub struct Cli {
 pub struct Console {
     #[command(flatten)]
     pub target: Target,
+
+    #[command(flatten)]
+    pub listen: Listen,
 
     /// A theme by name: dark, light, high-contrast, mono, or one of your own
     #[arg(long, value_name = "NAME")]
@@ -105,6 +112,13 @@ pub struct Serve {
     pub port: Option<u16>,
 
     #[command(flatten)]
+    pub access: Access,
+
+    /// How what happens is told on stderr
+    #[arg(long, value_name = "FORMAT", default_value = "human")]
+    pub log_format: Format,
+
+    #[command(flatten)]
     pub logging: Logging,
 }
 
@@ -116,7 +130,8 @@ impl Cli {
   envdeck                                        the built-in demo
   envdeck -- npx -y @modelcontextprotocol/server-everything
   envdeck --url https://example.com/mcp -H 'Authorization: Bearer ${{TOKEN}}'
-  envdeck --config environments.yaml
+  envdeck --image mcp/filesystem --run-arg=--volume=/srv:/data -- /data
+  envdeck --config environments.yaml --listen     and agents at http://127.0.0.1:8001/mcp
   envdeck check --config environments.yaml
 
 Exit codes:

@@ -15,6 +15,7 @@
 //! paths, telemetry  where things are kept, and the program's own log
 //! runs          the directories of runs, dead and alive
 //! signals       how the program is told to end
+//! backoff       how long to wait before trying again
 //! nearest       did you mean …?
 //! quote         words as a shell needs them
 //! ```
@@ -56,6 +57,7 @@
 //! - **A theme**: a file in `themes/`, checked by the tests of [`console::theme`].
 
 pub mod arguments;
+mod backoff;
 pub mod cli;
 pub mod commands;
 pub mod config;

@@ -141,6 +141,13 @@ pub fn beside(run: &Path) -> Option<&Path> {
     id(run).and_then(|_| run.parent())
 }
 
+/// Whether the run of this directory is still there.
+pub fn lives(cache: &Path, run: &RunId) -> bool {
+    // Between making its directory and its lock a run looks abandoned: nobody may look then.
+    let _ours = hold(cache);
+    !is_abandoned(&directory(cache, run))
+}
+
 /// The directory that a run would have.
 pub fn directory(cache: &Path, run: &RunId) -> PathBuf {
     cache.join(format!("{RUN}{run}"))
@@ -229,7 +236,8 @@ fn remove_gone(cache: &Path) {
     }
 }
 
-fn id(path: &Path) -> Option<RunId> {
+/// Whose directory it is, by its name.
+pub fn id(path: &Path) -> Option<RunId> {
     let name = path.file_name()?.to_str()?;
     name.strip_prefix(RUN).map(RunId::new)
 }

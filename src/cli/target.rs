@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
-use crate::config::{self, AtUrl, Config, Environment, Invalid};
+use crate::config::{self, AtUrl, Config, Environment, InContainer, Invalid};
 use crate::model::HttpServer;
 
 /// Which environments there are.
@@ -17,6 +17,23 @@ pub struct Target {
     /// An MCP server that somebody else runs, over HTTP
     #[arg(long, value_name = "URL", conflicts_with_all = ["config", "server"])]
     pub url: Option<String>,
+
+    /// An MCP server in a container of this image; what follows `--` are its arguments
+    #[arg(long, value_name = "IMAGE", conflicts_with_all = ["config", "url"])]
+    pub image: Option<String>,
+
+    /// The port it listens on in its container, if it speaks HTTP
+    #[arg(long, value_name = "PORT", requires = "image")]
+    pub container_port: Option<u16>,
+
+    /// An option of `docker run`, such as --run-arg=--volume=/srv:/data; can be repeated
+    #[arg(
+        long = "run-arg",
+        value_name = "OPTION",
+        requires = "image",
+        allow_hyphen_values = true
+    )]
+    pub run_args: Vec<String>,
 
     /// Goes with each request to that URL: `Name: value`, where ${VAR} stands for a variable
     #[arg(short = 'H', long = "header", value_name = "HEADER", requires = "url")]
@@ -36,6 +53,7 @@ pub struct Target {
 pub enum Source<'a> {
     File(&'a Path),
     Url(AtUrl<'a>),
+    Image(InContainer<'a>),
     Command {
         command: &'a str,
         args: &'a [String],
@@ -46,10 +64,21 @@ pub enum Source<'a> {
 impl Target {
     /// Whether the server is on the command line, and so the only backend.
     pub fn is_ad_hoc(&self) -> bool {
-        matches!(self.source(), Source::Command { .. } | Source::Url(_))
+        matches!(
+            self.source(),
+            Source::Command { .. } | Source::Url(_) | Source::Image(_)
+        )
     }
 
     pub fn source(&self) -> Source<'_> {
+        if let Some(image) = &self.image {
+            return Source::Image(InContainer {
+                image,
+                port: self.container_port,
+                run_args: &self.run_args,
+                args: &self.server,
+            });
+        }
         match (&self.config, &self.url, self.server.split_first()) {
             (Some(file), ..) => Source::File(file),
             (None, Some(url), _) => Source::Url(AtUrl {
@@ -67,6 +96,7 @@ impl Target {
         match self.source() {
             Source::File(file) => config::load(file, env),
             Source::Url(at) => config::of_url(at, env),
+            Source::Image(container) => config::of_image(container, env),
             Source::Command { command, args } => Ok(config::of_command(command, args)),
             Source::Demo => Ok(config::demo()),
         }
@@ -81,12 +111,19 @@ impl Target {
             }
             // Its query and the headers may hold secrets.
             Source::Url(at) => vec!["--url".to_owned(), HttpServer::at(at.url).shown_url()],
-            Source::Command { command, args } => ["--", command]
-                .into_iter()
-                .chain(args.iter().map(String::as_str))
-                .map(str::to_owned)
-                .collect(),
+            // Options of `docker run` may hold secrets, too.
+            Source::Image(container) => {
+                let dashes = (!container.args.is_empty()).then_some("--");
+                let first = ["--image", container.image].into_iter().chain(dashes);
+                words(first, container.args)
+            }
+            Source::Command { command, args } => words(["--", command], args),
             Source::Demo => vec![],
         }
     }
+}
+
+fn words<'a>(first: impl IntoIterator<Item = &'a str>, rest: &'a [String]) -> Vec<String> {
+    let rest = rest.iter().map(String::as_str);
+    first.into_iter().chain(rest).map(str::to_owned).collect()
 }

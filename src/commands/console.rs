@@ -51,6 +51,12 @@ pub fn run(options: &Console, paths: &Paths) -> anyhow::Result<u8> {
             .map_err(|problem| problems.push(problem))
             .ok()
     });
+    let config = config.and_then(|config| {
+        let configured = options.listen.configure(config);
+        configured
+            .map_err(|problem| problems.push(format!("envdeck: {problem}")))
+            .ok()
+    });
     problems.extend(telemetry::problem(options.logging.log.as_deref()));
     problems.extend(unusable_terminal(env));
     let (Some(config), Some((preferences, keymap)), Some(theme), []) =
@@ -62,7 +68,20 @@ pub fn run(options: &Console, paths: &Paths) -> anyhow::Result<u8> {
         return Ok(exit::USAGE);
     };
 
-    let mut host = Host::start("console", paths, config, options.logging.log.as_deref())?;
+    let mut host = Host::start(
+        "console",
+        paths,
+        config,
+        options.logging.log.as_deref(),
+        None,
+    )?;
+    if options.listen.listen.is_some()
+        && let Err(failure) = host.listen()
+    {
+        Progress::new().line(&format!("envdeck: {failure}"));
+        host.end(false);
+        return Ok(exit::ENVIRONMENT);
+    }
     let handle = host.handle();
     open_first_session(host.config(), &handle);
     let about = About {

@@ -66,7 +66,7 @@ pub fn run(
         Ok(config) => config,
         Err(problem) => return Ok(refused(&problem)),
     };
-    let mut host = Host::start(name, paths, config, errand.logging.log.as_deref())?;
+    let mut host = Host::start(name, paths, config, errand.logging.log.as_deref(), None)?;
     let handle = host.handle();
     let backend = host.config().backends[0].clone();
     let outcome = host.run(async {

@@ -1,6 +1,8 @@
 //! `envdeck gc`: removes what killed runs left, and tells what that was.
 
 use std::io::Write;
+use std::path::Path;
+use std::sync::Arc;
 
 use futures::future::join_all;
 
@@ -8,15 +10,22 @@ use super::exit::{self, Ending};
 use super::progress::Progress;
 use super::ps::leftovers;
 use super::survey::{Leftover, Survey};
-use crate::drivers::Installed;
-use crate::model::{Failure, RunId};
+use crate::config;
+use crate::drivers::{Installed, remote_api};
+use crate::model::{Failure, RemoteApi, RunId};
 use crate::paths::Paths;
 use crate::runs;
 use crate::stores::lines::clean;
 
 /// Removes it, or only tells of it; returns how the program ends.
 pub fn run(is_dry: bool, paths: &Paths, out: &mut dyn Write) -> anyhow::Result<Ending> {
-    let drivers = Installed::new(&runs::directory(&paths.cache, &RunId::new("none")));
+    let directory = runs::directory(&paths.cache, &RunId::new("none"));
+    let (apis, mut problems) = if is_dry {
+        (vec![], vec![])
+    } else {
+        remote_apis(&directory)
+    };
+    let drivers = Installed::knowing(&directory, apis, None);
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
@@ -26,7 +35,7 @@ pub fn run(is_dry: bool, paths: &Paths, out: &mut dyn Write) -> anyhow::Result<E
         .blind
         .iter()
         .map(|(driver, failure)| format!("{driver}: {failure}"));
-    let mut problems: Vec<String> = blind.collect();
+    problems.extend(blind);
     if is_dry {
         tell(out, "would remove", &left)?;
     } else {
@@ -55,6 +64,20 @@ pub fn run(is_dry: bool, paths: &Paths, out: &mut dyn Write) -> anyhow::Result<E
         exit::ENVIRONMENT
     };
     Ok(Ending::Code(code))
+}
+
+/// The APIs that killed runs used, with their credentials, from where they were configured then; and what of these
+/// files cannot be read.
+fn remote_apis(directory: &Path) -> (Vec<Arc<RemoteApi>>, Vec<String>) {
+    let env = |name: &str| std::env::var(name).ok();
+    let (mut apis, mut problems) = (vec![], vec![]);
+    for file in remote_api::configurations(directory) {
+        match config::load(&file, &env) {
+            Ok(config) => apis.extend(config.remote_apis()),
+            Err(invalid) => problems.push(invalid.to_string()),
+        }
+    }
+    (apis, problems)
 }
 
 /// Has all drivers remove what nobody owns any more; returns what went wrong.

@@ -1,6 +1,6 @@
 //! What every front end that runs something stands on: the orchestrator with all it needs, and its end.
 
-use std::io;
+use std::io::{self, IsTerminal};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -19,6 +19,7 @@ use super::register;
 use crate::config::Config;
 use crate::drivers::Installed;
 use crate::gateway::{self, Gateway};
+use crate::mcp::http::{Browser, Logins};
 use crate::model::{Cause, Failure, InstanceId, RunId, Stage};
 use crate::orchestrator::{self, Handle, Orchestrator};
 use crate::paths::{Paths, private_directory};
@@ -28,7 +29,7 @@ use crate::stores::history::History;
 use crate::stores::lines::clean;
 use crate::stores::logs::EVENTS_LOG;
 use crate::stores::results::ResultStore;
-use crate::telemetry;
+use crate::telemetry::{self, Format};
 
 /// For drivers to remove what was dropped instead of stopped.
 const SETTLE: Duration = Duration::from_secs(30);
@@ -45,7 +46,9 @@ pub struct Host {
     /// Hears signals from before anything existed that a signal could leave behind.
     ends: Ends,
     log_path: PathBuf,
-    _log: WorkerGuard,
+    _log: Vec<WorkerGuard>,
+    /// How this front end tells on stderr what happens; the console and errands do not.
+    told: Option<Format>,
     runtime: Runtime,
     /// Where agents come in, if they can.
     gateway: Option<Gateway>,
@@ -54,12 +57,13 @@ pub struct Host {
 
 impl Host {
     /// Starts the core for a front end of this name, and in the background the removal of what killed runs left.
-    /// `filter` is for the log file.
+    /// `filter` is for the log file, `told` for stderr.
     pub fn start(
         front_end: &str,
         paths: &Paths,
         config: Config,
         filter: Option<&str>,
+        told: Option<Format>,
     ) -> anyhow::Result<Self> {
         let runtime = core_runtime()?;
         let inside = runtime.enter();
@@ -68,7 +72,11 @@ impl Host {
         let directory = RunDirectory::create(&paths.cache, &run)
             .with_context(|| format!("{} can't be used", paths.cache.display()))?;
         let config = Arc::new(config);
-        let drivers = Arc::new(Installed::new(directory.path()));
+        let drivers = Arc::new(Installed::knowing(
+            directory.path(),
+            config.remote_apis(),
+            Some(logins(paths)),
+        ));
         let orchestrator = orchestrator::start(orchestrator::Setup {
             config: config.clone(),
             drivers: drivers.clone(),
@@ -80,7 +88,7 @@ impl Host {
         let filter = filter.unwrap_or(&config.log_level);
         let events = handle.logs().writer(&InstanceId::new(EVENTS_LOG));
         let log_path = paths.log();
-        let log = telemetry::start(&log_path, filter, events)
+        let log = telemetry::start(&log_path, filter, events, told)
             .with_context(|| format!("{} can't be written", log_path.display()))?;
         clear_up(&drivers, &run);
         let about = register::about(front_end, &config);
@@ -93,6 +101,7 @@ impl Host {
             ends,
             log_path,
             _log: log,
+            told,
             runtime,
             gateway: None,
             _directory: directory,
@@ -155,11 +164,12 @@ impl Host {
             mut ends,
             runtime,
             gateway,
+            told,
             ..
         } = self;
         // What ended us does not insist.
         while ends.heard().is_some() {}
-        let mut progress = Progress::new();
+        let mut progress = Progress::of(told);
         let left = runtime.block_on(async {
             if let Some(gateway) = &gateway {
                 tokio::select! {
@@ -196,6 +206,12 @@ fn core_runtime() -> io::Result<Runtime> {
         .thread_name("core")
         .enable_all()
         .build()
+}
+
+/// Users can log in at servers where one sits before us.
+fn logins(paths: &Paths) -> Logins {
+    let has_terminal = io::stdin().is_terminal() || io::stderr().is_terminal();
+    Logins::new(&paths.logins(), Browser::found(has_terminal))
 }
 
 /// Calls are kept across runs where that is possible; a run without is better than none.

@@ -2,10 +2,16 @@
 
 use std::io::{self, IsTerminal, Write};
 
+use jiff::Timestamp;
+use serde_json::json;
+
+use crate::telemetry::Format;
+
 /// One line of stderr that is written over as long as things move on; nothing where nobody would see it.
 pub struct Progress {
     is_live: bool,
     is_open: bool,
+    is_json: bool,
 }
 
 impl Progress {
@@ -15,6 +21,17 @@ impl Progress {
         Self {
             is_live: io::stderr().is_terminal() && !is_dumb,
             is_open: false,
+            is_json: false,
+        }
+    }
+
+    /// As lines of a log of this format; `None` is as [`Progress::new`].
+    pub fn of(format: Option<Format>) -> Self {
+        let progress = Self::new();
+        Self {
+            is_live: progress.is_live && format.is_none(),
+            is_json: format == Some(Format::Json),
+            ..progress
         }
     }
 
@@ -34,7 +51,12 @@ impl Progress {
     /// Something that stays to be read, on a terminal or not.
     pub fn line(&mut self, text: &str) {
         self.clear();
-        write(&format!("{text}\n"));
+        if self.is_json {
+            let line = json!({ "timestamp": Timestamp::now().to_string(), "level": "INFO", "message": text });
+            write(&format!("{line}\n"));
+        } else {
+            write(&format!("{text}\n"));
+        }
     }
 
     /// Takes the last step away.

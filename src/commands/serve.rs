@@ -3,33 +3,31 @@
 use super::exit;
 use super::host::Host;
 use super::progress::Progress;
-use crate::cli::Serve;
+use crate::cli::{Place, Serve};
+use crate::config::{Config, Environment};
 use crate::paths::Paths;
+use crate::telemetry;
 
 /// Serves until told to end; returns the exit code.
 pub fn run(options: &Serve, paths: &Paths) -> anyhow::Result<u8> {
     let env = |name: &str| std::env::var(name).ok();
-    let mut config = match options.target.load(&env) {
+    let config = match configuration(options, &env) {
         Ok(config) => config,
-        Err(invalid) => {
-            Progress::new().line(&invalid.to_string());
+        Err(problem) => {
+            Progress::new().line(&problem);
             return Ok(exit::USAGE);
         }
     };
-    if let Some(host) = &options.host {
-        config.gateway.host.clone_from(host);
-    }
-    if let Some(port) = options.port {
-        config.gateway.port = port;
-    }
-    let mut host = Host::start("serve", paths, config, options.logging.log.as_deref())?;
+    let (filter, format) = (options.logging.log.as_deref(), options.log_format);
+    let mut host = Host::start("serve", paths, config, filter, Some(format))?;
+    let mut progress = Progress::of(Some(format));
     let listening = host.listen();
     match &listening {
         Ok(address) => {
-            Progress::new().line(&format!("envdeck: serving on http://{address}/mcp"));
+            progress.line(&format!("envdeck: serving on http://{address}/mcp"));
             host.wait();
         }
-        Err(failure) => Progress::new().line(&format!("envdeck: {failure}")),
+        Err(failure) => progress.line(&format!("envdeck: {failure}")),
     }
     let code = host.end(true);
     Ok(if listening.is_ok() {
@@ -37,4 +35,22 @@ pub fn run(options: &Serve, paths: &Paths) -> anyhow::Result<u8> {
     } else {
         exit::ENVIRONMENT
     })
+}
+
+fn configuration(options: &Serve, env: Environment) -> Result<Config, String> {
+    let mut config = options
+        .target
+        .load(env)
+        .map_err(|invalid| invalid.to_string())?;
+    if let Some(problem) = telemetry::problem(options.logging.log.as_deref()) {
+        return Err(problem);
+    }
+    let place = Place {
+        host: options.host.clone(),
+        port: options.port,
+    };
+    place.apply(&mut config.gateway);
+    let access = options.access.apply(&mut config.gateway);
+    access.map_err(|problem| format!("envdeck: {problem}"))?;
+    Ok(config)
 }

@@ -231,7 +231,7 @@ fn stem(path: &str) -> &str {
     }
 }
 
-fn identifier(text: &str) -> String {
+pub(super) fn identifier(text: &str) -> String {
     let valid = |c: char| {
         if c.is_ascii_alphanumeric() || c == '_' {
             c

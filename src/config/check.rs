@@ -25,34 +25,43 @@ pub(super) struct Shared<'a> {
     pub sandbox: sandbox::Options,
     pub env: Environment<'a>,
     pub apis: BTreeMap<String, Arc<RemoteApi>>,
-    pub api_timeouts: ApiTimeouts,
+    pub api_defaults: ApiDefaults,
 }
 
-/// `global_remote_api_defaults`.
-#[derive(Clone, Copy)]
-pub(super) struct ApiTimeouts {
-    pub total: Duration,
-    pub connect: Duration,
+/// `global_remote_api_defaults`, and where an API is configured.
+pub(super) struct ApiDefaults {
+    pub timeout: Duration,
+    pub connect_timeout: Duration,
+    /// Absolute.
+    pub file: PathBuf,
+}
+
+impl ApiDefaults {
+    /// As [`Shared::path`].
+    pub fn path(&self, path: &str) -> PathBuf {
+        self.file.parent().unwrap_or(Path::new("")).join(path)
+    }
 }
 
 impl Shared<'_> {
     /// Relative paths count from the directory of the file.
     pub fn path(&self, path: &str) -> PathBuf {
-        self.base.join(path)
+        // Without the `.` of `./data`.
+        self.base.join(path).components().collect()
     }
 }
 
 pub(super) fn config(root: &Node, file: &Path, env: Environment, report: &Report) -> Config {
     let root = Cursor::root(root, report).fields(schema::ROOT);
-    let api_timeouts = api_timeouts(&root);
+    let api_defaults = api_defaults(&root, file);
     let base = directory_of(file);
     let mut shared = Shared {
         sandbox: sandbox::Options::new(&base),
         base,
         env,
         docker: docker::Draft::default(),
-        apis: remote_apis(&root, api_timeouts),
-        api_timeouts,
+        apis: remote_apis(&root, &api_defaults),
+        api_defaults,
     };
     shared.docker = docker::globals(&root, &shared);
     shared.sandbox = sandbox::globals(&root, &shared);
@@ -130,7 +139,7 @@ fn limits(root: &Fields) -> Limits {
     limits
 }
 
-fn api_timeouts(root: &Fields) -> ApiTimeouts {
+fn api_defaults(root: &Fields, file: &Path) -> ApiDefaults {
     let fields = root
         .get("global_remote_api_defaults")
         .map(|at| at.fields(schema::API_DEFAULTS));
@@ -139,17 +148,18 @@ fn api_timeouts(root: &Fields) -> ApiTimeouts {
         at.and_then(|at| at.duration(schema::DEADLINE))
             .unwrap_or(default)
     };
-    ApiTimeouts {
-        total: read("timeout", schema::API_TIMEOUT),
-        connect: read("connect_timeout", schema::API_CONNECT_TIMEOUT),
+    ApiDefaults {
+        timeout: read("timeout", schema::API_TIMEOUT),
+        connect_timeout: read("connect_timeout", schema::API_CONNECT_TIMEOUT),
+        file: std::path::absolute(file).unwrap_or_else(|_| file.to_owned()),
     }
 }
 
-fn remote_apis(root: &Fields, timeouts: ApiTimeouts) -> BTreeMap<String, Arc<RemoteApi>> {
+fn remote_apis(root: &Fields, defaults: &ApiDefaults) -> BTreeMap<String, Arc<RemoteApi>> {
     let entries = root
         .get("global_remote_apis")
         .map(|at| at.entries())
         .unwrap_or_default();
-    let read = |(name, at): (&str, Cursor)| (name.to_owned(), Arc::new(remote::api(&at, timeouts)));
+    let read = |(name, at): (&str, Cursor)| (name.to_owned(), Arc::new(remote::api(&at, defaults)));
     entries.into_iter().map(read).collect()
 }

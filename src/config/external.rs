@@ -1,14 +1,9 @@
 //! What a backend needs in the mode `external`: a server that somebody else runs.
 
-use std::fs;
-
 use super::check::Shared;
 use super::cursor::{Cursor, Fields};
-use super::{problem, schema};
+use super::{files, schema};
 use crate::model::{HttpServer, Secret};
-
-/// Larger than any key; a file beyond is not one.
-const LARGEST_SECRET: usize = 64 << 10;
 
 pub(super) fn backend(fields: &Fields, shared: &Shared) -> HttpServer {
     let url = fields.require("url", " for external");
@@ -24,15 +19,8 @@ pub(super) fn backend(fields: &Fields, shared: &Shared) -> HttpServer {
     if let Some(headers) = fields.get("headers") {
         server.headers = read_headers(&headers, shared);
     }
-    server.ca_file = fields.get("ca_file").and_then(|at| {
-        let path = shared.path(at.nonempty_text()?);
-        if !path.is_file() {
-            let path = problem::shown(&path.to_string_lossy());
-            let hint = "relative paths count from the directory of the file";
-            at.problem_with_hint(format!("there is no file {path}"), hint);
-        }
-        Some(path)
-    });
+    let ca_file = fields.get("ca_file");
+    server.ca_file = ca_file.and_then(|at| files::ca_file(&at, |path| shared.path(path)));
     server
 }
 
@@ -50,30 +38,11 @@ fn url_of_server(at: &Cursor) -> Option<String> {
 /// `{Name: value}` or `{Name: {file: path}}`; values are secret from here on.
 fn read_headers(at: &Cursor, shared: &Shared) -> Vec<(String, Secret)> {
     let read = |(name, at): (&str, Cursor)| {
-        let value = secret(&at, shared)?;
+        let value = files::secret(&at, |path| shared.path(path))?;
         if let Some(found) = HttpServer::header_problem(name, &value) {
             at.problem(found);
         }
         Some((name.to_owned(), value))
     };
     at.entries().into_iter().filter_map(read).collect()
-}
-
-/// A secret as text, usually `${VAR}`, or as the content of a file without the line break at its end.
-fn secret(at: &Cursor, shared: &Shared) -> Option<Secret> {
-    if !at.is_mapping() {
-        return at.nonempty_text().map(Secret::new);
-    }
-    let file = at.fields(schema::SECRET_FILE).require("file", "")?;
-    let path = shared.path(file.nonempty_text()?);
-    let shown = problem::shown(&path.to_string_lossy());
-    match fs::read_to_string(&path) {
-        Ok(text) if text.trim().is_empty() => file.problem(format!("{shown} is empty")),
-        Ok(text) if text.len() > LARGEST_SECRET => {
-            file.problem(format!("{shown} is too large for a secret"));
-        }
-        Ok(text) => return Some(Secret::new(text.trim_end_matches(['\r', '\n']))),
-        Err(error) => file.problem(format!("{shown} cannot be read: {error}")),
-    }
-    None
 }

@@ -80,11 +80,10 @@ fn names(fields: &Fields, key: &str) -> Vec<String> {
     names.map(str::to_owned).collect()
 }
 
-/// It travels in a header.
 fn token(at: &Cursor) -> Option<Secret> {
     let token = at.nonempty_text()?;
-    if !token.bytes().all(|byte| byte.is_ascii_graphic()) {
-        at.problem("must be of visible ASCII characters without spaces");
+    if let Some(problem) = GatewayOptions::token_problem(token) {
+        at.problem(problem);
         return None;
     }
     Some(Secret::new(token))

@@ -27,11 +27,16 @@ const MAX_DIRECTIVES: usize = 100;
 /// All problems of the file at once, or the one that keeps it from being read.
 pub fn load(file: &Path, env: Environment) -> Result<Config, Invalid> {
     let text = read(file).map_err(|problem| Invalid::one(file, problem))?;
-    let mut root = parse(&text).map_err(|problem| Invalid::one(file, problem))?;
+    of_text(&text, file, env)
+}
+
+/// As [`load`], of what the file holds.
+pub(super) fn of_text(text: &str, file: &Path, env: Environment) -> Result<Config, Invalid> {
+    let mut root = parse(text).map_err(|problem| Invalid::one(file, problem))?;
     let report = Report::default();
     tree::settle(&mut root, "", env, &report);
     let config = check::config(&root, file, env, &report);
-    match report.finish(file.to_owned(), |node| locate(&text, node)) {
+    match report.finish(file.to_owned(), |node| locate(text, node)) {
         None => Ok(config),
         Some(invalid) => Err(invalid),
     }

@@ -13,6 +13,7 @@ mod docker;
 mod external;
 mod files;
 mod gateway_options;
+mod image;
 mod interpolate;
 mod load;
 mod problem;
@@ -29,19 +30,20 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 pub use adhoc::{AtUrl, demo, of_command, of_url};
+pub use image::{InContainer, of_image};
 pub use interpolate::Environment;
 pub use load::load;
 pub use problem::{Invalid, Place, Problem};
 pub use summary::backend_infos;
 pub use units::duration;
 
-use crate::model::{Backend, GatewayOptions, Limits};
+use crate::model::{Backend, GatewayOptions, Limits, Mode, RemoteApi};
 
 /// Where a configuration came from.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Origin {
     File(PathBuf),
-    /// `envdeck -- COMMAND …` or `envdeck --url URL`
+    /// `envdeck -- COMMAND …`, `--image IMAGE` or `--url URL`
     AdHoc,
     Demo,
 }
@@ -56,4 +58,15 @@ pub struct Config {
     pub log_level: String,
     pub limits: Limits,
     pub gateway: GatewayOptions,
+}
+
+impl Config {
+    /// The APIs that its backends use.
+    pub fn remote_apis(&self) -> Vec<Arc<RemoteApi>> {
+        let api = |backend: &Arc<Backend>| match &backend.mode {
+            Mode::RemoteHttpApi(remote) => Some(remote.api.clone()),
+            _ => None,
+        };
+        self.backends.iter().filter_map(api).collect()
+    }
 }

@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use super::check::{ApiTimeouts, Shared};
+use super::check::{ApiDefaults, Shared};
 use super::cursor::{Cursor, Fields};
-use super::problem;
 use super::schema::{self, AuthType};
-use crate::model::{RemoteApi, RemoteAuth, RemoteHttpApi, Secret};
+use super::{files, problem};
+use crate::model::{HttpServer, RemoteApi, RemoteAuth, RemoteHttpApi, Secret};
 
 const EITHER: &str = "needs remote_api_config_ref or remote_api_config_inline";
 
@@ -24,7 +24,7 @@ pub(super) fn backend(fields: &Fields, shared: &Shared) -> RemoteHttpApi {
             if reference.is_some() {
                 at.problem("only one of remote_api_config_ref and remote_api_config_inline");
             }
-            Some(Arc::new(api(&at, shared.api_timeouts)))
+            Some(Arc::new(api(&at, &shared.api_defaults)))
         }
     };
     let resource = resource
@@ -32,8 +32,9 @@ pub(super) fn backend(fields: &Fields, shared: &Shared) -> RemoteHttpApi {
         .and_then(Cursor::nonempty_text)
         .unwrap_or_default();
     RemoteHttpApi {
-        api: api.unwrap_or_else(|| Arc::new(placeholder(shared.api_timeouts))),
+        api: api.unwrap_or_else(|| Arc::new(placeholder(&shared.api_defaults))),
         resource_type: resource.to_owned(),
+        template_details: None,
     }
 }
 
@@ -52,56 +53,88 @@ fn referenced(at: &Cursor, shared: &Shared) -> Option<Arc<RemoteApi>> {
 }
 
 /// One remote API, inline or in `global_remote_apis`.
-pub(super) fn api(at: &Cursor, timeouts: ApiTimeouts) -> RemoteApi {
+pub(super) fn api(at: &Cursor, defaults: &ApiDefaults) -> RemoteApi {
     let fields = at.fields(schema::API);
-    let mut api = placeholder(timeouts);
+    let mut api = placeholder(defaults);
     if let Some(url) = fields.require("base_url", "").and_then(|at| base_url(&at)) {
-        api.base_url = url;
+        api.base_url = Secret::new(url);
     }
-    let text = |key| {
-        fields
-            .get(key)
-            .and_then(|at| at.nonempty_text().map(str::to_owned))
-    };
-    if let Some(create) = text("create_instance_endpoint") {
+    let endpoint = |key| fields.get(key).and_then(|at| endpoint(&at));
+    let template = |key| fields.get(key).and_then(|at| template(&at));
+    if let Some(create) = endpoint("create_instance_endpoint") {
         api.create_instance_endpoint = create;
     }
-    if let Some(delete) = text("delete_instance_endpoint_template") {
+    if let Some(delete) = template("delete_instance_endpoint_template") {
         api.delete_instance_endpoint_template = delete;
     }
-    api.call_tool_endpoint_template = text("call_tool_endpoint_template");
-    api.auth = auth(&fields);
+    api.call_tool_endpoint_template = template("call_tool_endpoint_template");
+    let duration = |key| {
+        let at = fields.get(key);
+        at.and_then(|at| at.duration(schema::DEADLINE))
+    };
+    api.timeout = duration("timeout").unwrap_or(api.timeout);
+    api.connect_timeout = duration("connect_timeout").unwrap_or(api.connect_timeout);
+    let ca_file = fields.get("ca_file");
+    api.ca_file = ca_file.and_then(|at| files::ca_file(&at, |path| defaults.path(path)));
+    let trust_env = fields.get("trust_env").and_then(|at| at.flag());
+    api.trust_env = trust_env.unwrap_or(api.trust_env);
+    api.auth = auth(&fields, defaults);
     api
 }
 
-fn placeholder(timeouts: ApiTimeouts) -> RemoteApi {
+fn placeholder(defaults: &ApiDefaults) -> RemoteApi {
     RemoteApi {
-        base_url: String::new(),
+        base_url: Secret::default(),
         create_instance_endpoint: schema::CREATE_ENDPOINT.to_owned(),
         delete_instance_endpoint_template: schema::DELETE_ENDPOINT.to_owned(),
         call_tool_endpoint_template: None,
         auth: RemoteAuth::None,
-        timeout: timeouts.total,
-        connect_timeout: timeouts.connect,
+        timeout: defaults.timeout,
+        connect_timeout: defaults.connect_timeout,
+        ca_file: None,
+        trust_env: true,
+        configured_in: defaults.file.clone(),
     }
 }
 
 fn base_url(at: &Cursor) -> Option<String> {
     let url = at.nonempty_text()?;
-    let rest = url
-        .strip_prefix("http://")
-        .or_else(|| url.strip_prefix("https://"));
-    let host = rest
-        .and_then(|rest| rest.split(['/', '?', '#']).next())
-        .unwrap_or_default();
-    if host.is_empty() || url.contains(|c: char| c.is_whitespace() || c.is_control()) {
+    let parsed = HttpServer::at(url).parsed();
+    let is_plain = |c: char| !c.is_whitespace() && !c.is_control();
+    if parsed.is_err() || !url.chars().all(is_plain) {
         at.problem("expected a URL such as https://host:port/path");
         return None;
+    }
+    if url.contains(['?', '#']) {
+        at.problem("must end before any `?` or `#`: the endpoints are appended to it");
     }
     Some(url.to_owned())
 }
 
-fn auth(fields: &Fields) -> RemoteAuth {
+/// What is appended to `base_url`.
+fn endpoint(at: &Cursor) -> Option<String> {
+    let text = at.nonempty_text()?;
+    if text.contains("://") {
+        at.problem("is appended to base_url, so it must be a path such as /instances");
+    } else if text.contains(|c: char| c.is_whitespace() || c.is_control()) {
+        at.problem("must not hold white space");
+    }
+    Some(text.to_owned())
+}
+
+/// The same with the place of an instance's id.
+fn template(at: &Cursor) -> Option<String> {
+    let text = endpoint(at)?;
+    let around = text.replace(RemoteApi::ID, "");
+    if around == text {
+        at.problem(format!("must hold {}", RemoteApi::ID));
+    } else if around.contains(['{', '}']) {
+        at.problem(format!("can hold no other {{…}} than {}", RemoteApi::ID));
+    }
+    Some(text)
+}
+
+fn auth(fields: &Fields, defaults: &ApiDefaults) -> RemoteAuth {
     let kind = fields.get("auth_type").map(|at| at.choice::<AuthType>());
     let details = fields.get("auth_details");
     let (kind, keys): (_, &[&str]) = match kind.unwrap_or(Some(AuthType::None)) {
@@ -120,23 +153,23 @@ fn auth(fields: &Fields) -> RemoteAuth {
     };
     let details = details.fields(keys);
     match kind {
-        AuthType::BearerToken => RemoteAuth::Bearer(secret(&details, "token")),
+        AuthType::BearerToken => RemoteAuth::Bearer(secret(&details, "token", defaults)),
         _ => RemoteAuth::Header {
             name: header_name(&details),
-            value: secret(&details, "header_value"),
+            value: secret(&details, "header_value", defaults),
         },
     }
 }
 
-fn secret(details: &Fields, key: &str) -> Secret {
-    let at = details.require(key, " by auth_type");
-    let Some((at, text)) = at.and_then(|at| at.nonempty_text().map(|text| (at, text))) else {
+fn secret(details: &Fields, key: &str, defaults: &ApiDefaults) -> Secret {
+    let Some(at) = details.require(key, " by auth_type") else {
         return Secret::default();
     };
-    if text.contains(char::is_control) {
+    let secret = files::secret(&at, |path| defaults.path(path)).unwrap_or_default();
+    if secret.expose().contains(char::is_control) {
         at.problem("must not hold line breaks or other control characters");
     }
-    Secret::new(text)
+    secret
 }
 
 fn header_name(details: &Fields) -> String {
@@ -144,12 +177,8 @@ fn header_name(details: &Fields) -> String {
     let Some((at, name)) = at.and_then(|at| at.nonempty_text().map(|name| (at, name))) else {
         return String::new();
     };
-    // `token` of RFC 9110, section 5.6.2.
-    if !name
-        .chars()
-        .all(|c| c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c))
-    {
-        at.problem("is not the name of an HTTP header");
+    if let Some(problem) = HttpServer::header_problem(name, &Secret::default()) {
+        at.problem(problem);
     }
     name.to_owned()
 }

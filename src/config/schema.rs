@@ -169,6 +169,10 @@ pub(super) const API: &[&str] = &[
     "call_tool_endpoint_template",
     "auth_type",
     "auth_details",
+    "timeout",
+    "connect_timeout",
+    "ca_file",
+    "trust_env",
 ];
 /// A secret that is in a file.
 pub(super) const SECRET_FILE: &[&str] = &["file"];

@@ -44,17 +44,8 @@ fn summary(mode: &Mode) -> String {
         }
         Mode::LocalDocker(docker) => docker.image.clone(),
         Mode::External(server) => server.shown_url(),
-        Mode::RemoteHttpApi(remote) => without_userinfo(&remote.api.base_url),
+        Mode::RemoteHttpApi(remote) => remote.api.shown_url(),
     }
-}
-
-fn without_userinfo(url: &str) -> String {
-    let Some((scheme, rest)) = url.split_once("://") else {
-        return url.to_owned();
-    };
-    let authority = rest.find(['/', '?', '#']).unwrap_or(rest.len());
-    let host = rest[..authority].rfind('@').map_or(0, |at| at + 1);
-    format!("{scheme}://{}", &rest[host..])
 }
 
 #[cfg(test)]
@@ -79,14 +70,5 @@ mod tests {
     fn a_mode_that_is_not_built_is_not_available() {
         let infos = backend_infos(&demo(), &|mode| *mode != Mode::Embedded);
         assert!(!infos[0].available);
-    }
-
-    #[test]
-    fn credentials_in_a_url_are_not_shown() {
-        assert_eq!(
-            without_userinfo("https://me:pa@ss@host:1/x@y"),
-            "https://host:1/x@y"
-        );
-        assert_eq!(without_userinfo("http://host?a@b"), "http://host?a@b");
     }
 }

@@ -10,9 +10,14 @@ use crossterm::event::{self, Event, KeyCode, KeyEvent, KeyEventKind, KeyModifier
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout};
 use tokio::sync::mpsc;
+use tokio::time::timeout;
 
 /// Events that may wait; then the terminal does.
 const WAITING: usize = 256;
+/// How long to wait for the rest of a key's bytes when another program is to have the terminal.
+const HALF_A_SEQUENCE: Duration = Duration::from_secs(1);
+/// How long crossterm looks for what is there already; given no time at all, it does not look.
+const MOMENT: Duration = Duration::from_millis(1);
 
 /// Keys, mouse and pastes; it can be set aside for another reader.
 ///
@@ -34,15 +39,19 @@ impl Input {
     }
 
     /// Stops reading the terminal. Returns what had been read by then and not been heard.
-    pub fn set_aside(&mut self) -> Vec<Event> {
+    pub async fn set_aside(&mut self) -> Vec<Event> {
         let Some(mut reader) = self.0.take() else {
             return Vec::new();
         };
-        reader.stop();
+        reader.stop = None;
         let mut unheard = Vec::new();
-        while let Ok(Ok(event)) = reader.pieces.try_recv() {
-            unheard.push(event);
-        }
+        let rest = async {
+            while let Some(event) = reader.pieces.recv().await {
+                unheard.extend(event);
+            }
+        };
+        // Only half a sequence holds it up: crossterm waits for the rest of that.
+        let _ = timeout(HALF_A_SEQUENCE, rest).await;
         unheard
     }
 
@@ -56,6 +65,7 @@ impl Input {
 
 /// A thread that reads the terminal, until it is stopped or dropped.
 struct Reader<T> {
+    /// They end with the thread.
     pieces: mpsc::Receiver<T>,
     /// Closed, it ends the thread.
     stop: Option<PipeWriter>,
@@ -76,24 +86,6 @@ impl<T: Send + 'static> Reader<T> {
             stop: Some(stop),
             thread: Some(thread),
         })
-    }
-}
-
-impl<T> Reader<T> {
-    /// Nothing is read after this; what was read can still be received.
-    fn stop(&mut self) {
-        self.pieces.close();
-        self.stop = None;
-        if let Some(thread) = self.thread.take() {
-            // It has just been told, and nothing else holds it up.
-            let _ = thread.join();
-        }
-    }
-}
-
-impl<T> Drop for Reader<T> {
-    fn drop(&mut self) {
-        self.stop();
     }
 }
 
@@ -120,7 +112,7 @@ fn is_readable(terminal: &File, stopped: &PipeReader) -> bool {
 fn read_events(terminal: File, stopped: &PipeReader, events: &mpsc::Sender<io::Result<Event>>) {
     while is_readable(&terminal, stopped) {
         let mut heard = false;
-        while let Ok(true) = event::poll(Duration::ZERO) {
+        while let Ok(true) = event::poll(MOMENT) {
             heard = true;
             let event = event::read();
             let is_over = event.is_err();
@@ -177,8 +169,19 @@ fn key_bytes(key: &KeyEvent) -> Vec<u8> {
     bytes
 }
 
-/// What is typed, as bytes; to be used only while [`Input`] is set aside. Dropping it stops the reading.
+/// What is typed, as bytes; to be used only while [`Input`] is set aside. Nothing is read after it was dropped.
 pub struct RawInput(Reader<Vec<u8>>);
+
+impl Drop for RawInput {
+    fn drop(&mut self) {
+        self.0.pieces.close();
+        self.0.stop = None;
+        if let Some(thread) = self.0.thread.take() {
+            // It has just been told, and nothing else holds it up.
+            let _ = thread.join();
+        }
+    }
+}
 
 impl RawInput {
     pub fn new() -> io::Result<Self> {

@@ -84,7 +84,7 @@ pub async fn run(
                 Stop::End | Stop::Interrupt => return Ok(()),
                 Stop::Suspend if nobody_resumes_us() => continue,
                 Stop::Suspend => {
-                    desk.suspend()?;
+                    desk.suspend().await?;
                     Msg::Done(Done::Resumed)
                 }
             },
@@ -151,7 +151,7 @@ impl Desk<'_> {
             match effect {
                 Effect::Quit => return Ok(ControlFlow::Break(())),
                 Effect::Edit { text, suffix } => {
-                    self.input.set_aside();
+                    self.input.set_aside().await;
                     self.terminal.leave();
                     let Some(edited) = edit(&text, suffix, &mut self.signals).await else {
                         return Ok(ControlFlow::Break(()));
@@ -159,7 +159,7 @@ impl Desk<'_> {
                     self.take_over()?;
                     self.runner.tell(Done::Edited(edited));
                 }
-                Effect::OpenShell { instance, name } => self.open_shell(instance, name)?,
+                Effect::OpenShell { instance, name } => self.open_shell(instance, name).await?,
                 effect => self.runner.run(effect, &mut self.terminal)?,
             }
         }
@@ -167,13 +167,13 @@ impl Desk<'_> {
     }
 
     /// Asks for a shell. What is typed from now on stays in the terminal until it opens.
-    fn open_shell(&mut self, instance: InstanceId, name: String) -> io::Result<()> {
+    async fn open_shell(&mut self, instance: InstanceId, name: String) -> io::Result<()> {
         let (handle, size) = (self.runner.handle.clone(), window()?);
         let command = Command::OpenShell { instance, size };
         let answer = tokio::spawn(async move { handle.request(command).await });
         self.opening = Some(Opening {
             name,
-            ahead: bytes(&self.input.set_aside()),
+            ahead: bytes(&self.input.set_aside().await),
             answer: AbortOnDropHandle::new(answer),
         });
         Ok(())
@@ -203,8 +203,8 @@ impl Desk<'_> {
         Ok(Some(Done::Visited(end)))
     }
 
-    fn suspend(&mut self) -> io::Result<()> {
-        self.input.set_aside();
+    async fn suspend(&mut self) -> io::Result<()> {
+        self.input.set_aside().await;
         self.terminal.leave();
         stop()?;
         self.take_over()

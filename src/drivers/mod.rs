@@ -4,7 +4,9 @@ pub mod docker;
 pub mod embedded;
 pub mod external;
 mod http_endpoint;
+mod interruption;
 pub mod process;
+pub mod remote_api;
 pub mod sandbox;
 mod shell;
 mod traces;
@@ -15,16 +17,20 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
+use serde_json::value::RawValue;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::watch;
 
 pub use self::http_endpoint::{Contact, HttpEndpoint, Standing};
+pub use self::interruption::Interruption;
 pub use self::shell::Shell;
 pub use self::traces::{Life, Trace};
 
+use crate::mcp::http::Logins;
 pub use crate::model::WindowSize;
 use crate::model::{
-    Backend, Cause, Exit, Failure, InstanceId, Mode, RunId, SessionId, Stage, Traffic,
+    Backend, Exit, Failure, InstanceId, Mode, RemoteApi, RunId, SessionId, Stage, Traffic,
 };
 use crate::stores::logs::LogWriter;
 
@@ -179,13 +185,25 @@ pub struct Usage {
 
 /// Where an instance speaks MCP.
 pub enum Endpoint {
-    /// One JSON-RPC message a line.
+    /// One JSON-RPC message a line. Reading may fail with an [`Interruption`] and go on.
     Stdio {
         read: Box<dyn AsyncRead + Send + Unpin>,
         write: Box<dyn AsyncWrite + Send + Unpin>,
     },
     /// Streamable HTTP, or what came before it.
     Http(HttpEndpoint),
+    /// The same for all but the calls of tools, which go another way.
+    Proxied {
+        http: HttpEndpoint,
+        calls: Arc<dyn CallTools>,
+    },
+}
+
+/// Calls the tools of an instance elsewhere than at its MCP endpoint.
+pub trait CallTools: Send + Sync {
+    /// Calls a tool with the text of a JSON object as arguments; returns the body of the answer, at most `limit`
+    /// bytes. Dropping the future is all that cancels the call.
+    fn call<'a>(&'a self, tool: &'a str, arguments: &'a RawValue, limit: usize) -> Task<'a, Bytes>;
 }
 
 /// The driver for a mode, or why there is none.
@@ -199,20 +217,27 @@ pub struct Installed {
     external: Arc<external::External>,
     process: Arc<process::Processes>,
     docker: Arc<docker::Containers>,
+    remote_api: Arc<remote_api::RemoteApis>,
     sandbox: Arc<sandbox::Sandboxes>,
 }
 
 impl Installed {
     /// `directory` is that of this run, beside those of all other runs; copies of templates go below it.
     pub fn new(directory: &Path) -> Self {
+        Self::knowing(directory, vec![], None)
+    }
+
+    /// The same; what killed runs left with these APIs can be removed, and users can log in at servers.
+    pub fn knowing(directory: &Path, apis: Vec<Arc<RemoteApi>>, logins: Option<Logins>) -> Self {
         let engine = docker::Engine::of_user();
         let docker = Arc::new(docker::Containers::new(engine, directory.join("copies")));
         Self {
             sandbox: Arc::new(sandbox::Sandboxes::new(docker.clone())),
             docker,
             embedded: Arc::default(),
-            external: Arc::default(),
+            external: Arc::new(external::External::new(logins)),
             process: Arc::default(),
+            remote_api: Arc::new(remote_api::RemoteApis::new(directory, apis)),
         }
     }
 
@@ -225,6 +250,7 @@ impl Installed {
             // Before the containers that it is made of.
             self.sandbox.clone(),
             self.docker.clone(),
+            self.remote_api.clone(),
         ]
     }
 
@@ -236,6 +262,7 @@ impl Installed {
                 | Mode::External(_)
                 | Mode::LocalProcess(_)
                 | Mode::LocalDocker(_)
+                | Mode::RemoteHttpApi(_)
                 | Mode::Sandbox(_)
         )
     }
@@ -248,12 +275,8 @@ impl Drivers for Installed {
             Mode::External(_) => Ok(self.external.clone()),
             Mode::LocalProcess(_) => Ok(self.process.clone()),
             Mode::LocalDocker(_) => Ok(self.docker.clone()),
+            Mode::RemoteHttpApi(_) => Ok(self.remote_api.clone()),
             Mode::Sandbox(_) => Ok(self.sandbox.clone()),
-            Mode::RemoteHttpApi(_) => Err(Failure::new(
-                Stage::Check,
-                Cause::NotBuilt { mode: mode.name() },
-            )
-            .hint("use local_process or embedded")),
         }
     }
 }

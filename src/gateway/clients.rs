@@ -298,6 +298,7 @@ mod tests {
     async fn at_the_limit_only_those_who_are_gone_make_room() {
         let clients = Clients::default();
         let first = begin(&clients, 2).expect("room");
+        tokio::time::advance(Duration::from_secs(1)).await;
         begin(&clients, 2).expect("room");
         let refusal = begin(&clients, 2).err().expect("full");
         assert_eq!(refusal.status, StatusCode::SERVICE_UNAVAILABLE);

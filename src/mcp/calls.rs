@@ -31,10 +31,7 @@ pub(super) async fn call(
     arguments: &str,
     control: CallControl,
 ) -> Result<Answer, NoAnswer> {
-    let arguments = wire::arguments(arguments).map_err(|problem| {
-        let text = format!("the arguments are not a JSON object: {problem}");
-        Failure::other(Stage::Call, text).hint("write {} for none")
-    })?;
+    let arguments = checked(arguments)?;
     let mut running = Running::new(link, control);
     let mut params = Params {
         name: tool,
@@ -62,6 +59,14 @@ pub(super) async fn call(
     }
     let text = format!("the server asked {MAX_ROUNDS} times without an answer");
     Err(Failure::other(Stage::Call, text).into())
+}
+
+/// The arguments, if they are a JSON object.
+pub(super) fn checked(arguments: &str) -> Result<Box<RawValue>, Failure> {
+    wire::arguments(arguments).map_err(|problem| {
+        let text = format!("the arguments are not a JSON object: {problem}");
+        Failure::other(Stage::Call, text).hint("write {} for none")
+    })
 }
 
 #[derive(Serialize)]
@@ -116,7 +121,9 @@ impl<'a> Running<'a> {
             biased;
             // Nothing was sent, so nothing can be obeyed.
             () = self.cancel.cancelled() => return Err(NoAnswer::Cancelled(Obedience::Silent)),
-            at = expired(&mut self.deadline) => return Err(self.too_late(at, Leg::Unknown)),
+            at = expired(&mut self.deadline) => {
+                return Err(too_late(self.started, at, Leg::Unknown));
+            }
             ticket = self.link.request(request) => ticket.map_err(failed)?,
         };
         tokio::select! {
@@ -126,7 +133,7 @@ impl<'a> Running<'a> {
             at = expired(&mut self.deadline) => {
                 let leg = ticket.leg();
                 ticket.cancel("deadline exceeded");
-                Err(self.too_late(at, leg))
+                Err(too_late(self.started, at, leg))
             }
         }
     }
@@ -159,23 +166,6 @@ impl<'a> Running<'a> {
             () = sleep(WATCH) => NoAnswer::Cancelled(self.watched.verdict(now)),
         }
     }
-
-    fn too_late(&self, at: Instant, leg: Leg) -> NoAnswer {
-        let after = at.saturating_duration_since(self.started);
-        // To a hundredth of a second: what is lost between setting a deadline and sending is not news.
-        let hundredths = (after.as_millis() + 5) / 10;
-        let after = Duration::from_millis(u64::try_from(hundredths * 10).unwrap_or(u64::MAX));
-        let cause = Cause::Deadline {
-            what: "tools/call".into(),
-            after,
-        };
-        let failure = failure(Stage::Call, cause);
-        NoAnswer::Failed(match leg {
-            Leg::Unknown => failure,
-            Leg::Asked => failure.hint("the server has not begun to answer"),
-            Leg::Answering => failure.hint("the server began to answer and fell silent"),
-        })
-    }
 }
 
 /// `HeaderMismatch` of 2026-07-28.
@@ -187,8 +177,26 @@ fn failed(cause: Cause) -> NoAnswer {
     failure(Stage::Call, cause).into()
 }
 
+/// The end of a call that was begun at `started` and had until `at`.
+pub(super) fn too_late(started: Instant, at: Instant, leg: Leg) -> NoAnswer {
+    let after = at.saturating_duration_since(started);
+    // To a hundredth of a second: what is lost between setting a deadline and sending is not news.
+    let hundredths = (after.as_millis() + 5) / 10;
+    let after = Duration::from_millis(u64::try_from(hundredths * 10).unwrap_or(u64::MAX));
+    let cause = Cause::Deadline {
+        what: "tools/call".into(),
+        after,
+    };
+    let failure = failure(Stage::Call, cause);
+    NoAnswer::Failed(match leg {
+        Leg::Unknown => failure,
+        Leg::Asked => failure.hint("the server has not begun to answer"),
+        Leg::Answering => failure.hint("the server began to answer and fell silent"),
+    })
+}
+
 /// Resolves at the deadline, wherever it was moved in the meantime.
-async fn expired(deadline: &mut watch::Receiver<Instant>) -> Instant {
+pub(super) async fn expired(deadline: &mut watch::Receiver<Instant>) -> Instant {
     loop {
         let at = *deadline.borrow_and_update();
         tokio::select! {

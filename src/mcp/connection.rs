@@ -34,7 +34,7 @@ pub(super) struct Connection {
 impl Connection {
     pub fn open(endpoint: Endpoint, how: Connect) -> Result<Self, Failure> {
         let (frames, queue) = mpsc::channel(FRAMES);
-        let is_http = matches!(endpoint, Endpoint::Http(_));
+        let is_http = !matches!(endpoint, Endpoint::Stdio { .. });
         let link = Arc::new(Link::new(frames, how, is_http));
         let mut tasks = JoinSet::new();
         match endpoint {
@@ -43,7 +43,7 @@ impl Connection {
                 tasks.spawn(read_messages(link.clone(), lines));
                 tasks.spawn(write_messages(link.clone(), write, queue));
             }
-            Endpoint::Http(endpoint) => {
+            Endpoint::Http(endpoint) | Endpoint::Proxied { http: endpoint, .. } => {
                 tasks.spawn(http::Transport::new(link.clone(), endpoint)?.run(queue));
             }
         }

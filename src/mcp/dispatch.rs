@@ -14,6 +14,7 @@ use super::link::Link;
 use super::stdio::{Line, Lines};
 use super::wire::{self, Message, Reply};
 use super::{ServerNews, questions};
+use crate::drivers::Interruption;
 use crate::model::{Cause, Progress};
 use crate::stores::lines::MAX_LINE;
 use crate::stores::logs::{Severity, Source};
@@ -69,6 +70,10 @@ pub(super) async fn read_messages<R: AsyncRead + Unpin>(link: Arc<Link>, mut lin
             Ok(0) => break,
             Ok(_) => {}
             Err(error) => {
+                if let Some(torn) = Interruption::of(&error) {
+                    link.fail_sent(torn.sent, &torn.cause);
+                    continue;
+                }
                 let context = "reading the server's output".to_owned();
                 link.close(Cause::Source {
                     context,
@@ -135,7 +140,7 @@ pub(super) async fn hear_body(
 }
 
 /// Does it on a thread that may block if it will take long; `None` if the runtime is going down.
-async fn elsewhere_if_large<T: Send + 'static>(
+pub(super) async fn elsewhere_if_large<T: Send + 'static>(
     bytes: Bytes,
     work: impl FnOnce(&Bytes) -> T + Send + 'static,
 ) -> Option<T> {

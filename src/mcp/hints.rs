@@ -32,6 +32,7 @@ fn hint(stage: Stage, cause: &Cause) -> Option<Cow<'static, str>> {
             retry_after,
             ..
         } => of_status(*status, *retry_after, is_new)?,
+        Cause::LoginWanted { .. } if !is_new => "restart it to log in again".into(),
         Cause::Protocol(text) if text.ends_with(NOT_HTTP) => {
             "should the URL begin with https://?".into()
         }
@@ -42,7 +43,7 @@ fn hint(stage: Stage, cause: &Cause) -> Option<Cow<'static, str>> {
 
 const WRONG_URL: &str = "is this the URL of an MCP server? Many have it at /mcp";
 
-fn of_reach(reach: Reach, detail: &str) -> Option<&'static str> {
+pub(crate) fn of_reach(reach: Reach, detail: &str) -> Option<&'static str> {
     match reach {
         Reach::Dns => Some("check the host in the URL"),
         Reach::Refused => Some("is the server running?"),

@@ -314,6 +314,17 @@ impl Link {
         }
     }
 
+    /// Fails what waits and was sent, by its id; what is still to be sent waits on.
+    pub fn fail_sent(&self, last: u64, cause: &Cause) {
+        let mut failed = Vec::new();
+        if let Some(waiting) = self.waiting.lock().as_mut() {
+            failed.extend(waiting.extract_if(|id, _| *id <= last));
+        }
+        for (_, waiting) in failed {
+            let _ = waiting.reply.send(Err(cause.clone()));
+        }
+    }
+
     /// Ends everything that waits. The first reason counts.
     pub fn close(&self, cause: Cause) {
         self.closed.send_if_modified(|closed| {

@@ -18,10 +18,14 @@ mod handshake;
 mod hints;
 pub mod http;
 mod link;
+mod proxied;
 mod questions;
 mod stdio;
 mod tools;
 mod wire;
+
+pub(crate) use hints::of_reach;
+pub(crate) use wire::excerpt;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -33,7 +37,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::connection::Connection;
 use self::hints::failure;
-use crate::drivers::Endpoint;
+use crate::drivers::{CallTools, Endpoint};
 use crate::model::{Cause, Era, Failure, Obedience, Progress, ServerInfo, Stage, ToolSpec};
 use crate::stores::logs::LogWriter;
 
@@ -96,12 +100,18 @@ impl From<Failure> for NoAnswer {
 pub struct ToolClient {
     connection: Arc<Connection>,
     server: Arc<ServerInfo>,
+    /// Where tools are called, if not over the connection.
+    calls: Option<Arc<dyn CallTools>>,
 }
 
 impl ToolClient {
     /// Connects and shakes hands.
     pub async fn connect(endpoint: Endpoint, how: Connect) -> Result<Self, Failure> {
         let (timeout, discover_first) = (how.timeout, how.discover_first);
+        let calls = match &endpoint {
+            Endpoint::Proxied { calls, .. } => Some(calls.clone()),
+            Endpoint::Stdio { .. } | Endpoint::Http(_) => None,
+        };
         let connection = Connection::open(endpoint, how)?;
         let server = handshake::shake_hands(&connection.link, timeout, discover_first).await?;
         if server.era == Era::Stateless && server.capabilities.iter().any(|name| **name == *"tools")
@@ -111,6 +121,7 @@ impl ToolClient {
         Ok(Self {
             connection: Arc::new(connection),
             server: Arc::new(server),
+            calls,
         })
     }
 
@@ -134,7 +145,13 @@ impl ToolClient {
         arguments: &str,
         control: CallControl,
     ) -> Result<Answer, NoAnswer> {
-        calls::call(&self.connection.link, tool, arguments, control).await
+        match &self.calls {
+            None => calls::call(&self.connection.link, tool, arguments, control).await,
+            Some(calls) => {
+                let limit = self.connection.link.limit;
+                proxied::call(&**calls, limit, tool, arguments, control).await
+            }
+        }
     }
 
     /// What [`Self::ping`] asks; `None` where the revision has no `ping`, and pipes tell of a server's end.

@@ -122,7 +122,8 @@ pub(super) fn our_id(raw: &RawValue) -> Option<u64> {
     text.strip_suffix(".0").unwrap_or(text).parse().ok()
 }
 
-fn payload(line: &Bytes, result: &RawValue) -> Payload {
+/// `result`, which is a part of `line`.
+pub(super) fn payload(line: &Bytes, result: &RawValue) -> Payload {
     #[derive(Default, Deserialize)]
     #[serde(rename_all = "camelCase")]
     struct Peek<'a> {
@@ -251,7 +252,7 @@ pub(super) fn kind(raw: &RawValue) -> &'static str {
 }
 
 /// Text of a server for one of our sentences, cut after `most` characters.
-pub(super) fn excerpt(text: &str, most: usize) -> Arc<str> {
+pub(crate) fn excerpt(text: &str, most: usize) -> Arc<str> {
     match text.char_indices().nth(most) {
         Some((end, _)) => format!("{}…", &text[..end]).into(),
         None => text.into(),

@@ -1,6 +1,7 @@
 //! What is asked of the orchestrator.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::{BackendName, CallId, Caller, GatewayInfo, InstanceId, SessionId, ToolCall};
@@ -13,6 +14,8 @@ pub struct Ask {
     pub count: usize,
     /// Data that pre-seed them, in place of the configured ones.
     pub template: Option<PathBuf>,
+    /// `template_details` for a remote API, as JSON text.
+    pub details: Option<Arc<str>>,
 }
 
 impl Ask {
@@ -22,6 +25,7 @@ impl Ask {
             backend: backend.into(),
             count,
             template: None,
+            details: None,
         }
     }
 }

@@ -44,6 +44,19 @@ pub struct GatewayOptions {
     pub max_body: usize,
 }
 
+impl GatewayOptions {
+    /// What is wrong with a text as a token, if anything is: it travels in a header.
+    pub fn token_problem(text: &str) -> Option<&'static str> {
+        if text.is_empty() {
+            Some("must not be empty")
+        } else if text.bytes().all(|byte| byte.is_ascii_graphic()) {
+            None
+        } else {
+            Some("must be of visible ASCII characters without spaces")
+        }
+    }
+}
+
 impl Default for GatewayOptions {
     /// The predecessor's port; its sessions never ended by themselves.
     fn default() -> Self {

@@ -245,17 +245,61 @@ pub struct LocalDocker {
 pub struct RemoteHttpApi {
     pub api: Arc<RemoteApi>,
     pub resource_type: String,
+    /// `template_details` of the request for a session, for the API to understand.
+    pub template_details: Option<Value>,
 }
 
+/// Where instances are asked for, and where they are given back.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RemoteApi {
-    pub base_url: String,
+    /// Absolute, `http` or `https`; may hold a password.
+    pub base_url: Secret,
     pub create_instance_endpoint: String,
+    /// Holds [`RemoteApi::ID`].
     pub delete_instance_endpoint_template: String,
+    /// Where tools are called, if not at the instance's own MCP endpoint; holds [`RemoteApi::ID`].
     pub call_tool_endpoint_template: Option<String>,
     pub auth: RemoteAuth,
+    /// For one request, from its first byte to the last of its answer.
     pub timeout: Duration,
+    /// For the name, the TCP connection and TLS together.
     pub connect_timeout: Duration,
+    /// As [`HttpServer::ca_file`]; for the instances, too.
+    pub ca_file: Option<PathBuf>,
+    /// As [`HttpServer::trust_env`]; for the instances, too.
+    pub trust_env: bool,
+    /// The file that configures it: whoever has to delete its instances later finds the secrets there.
+    pub configured_in: PathBuf,
+}
+
+impl RemoteApi {
+    /// Stands for the API's own id of an instance in a template.
+    pub const ID: &'static str = "{remote_instance_id}";
+
+    /// How its requests are sent.
+    pub fn server(&self) -> HttpServer {
+        let headers = match &self.auth {
+            RemoteAuth::None => vec![],
+            RemoteAuth::Bearer(token) => {
+                let value = Secret::new(format!("Bearer {}", token.expose()));
+                vec![("Authorization".to_owned(), value)]
+            }
+            RemoteAuth::Header { name, value } => vec![(name.clone(), value.clone())],
+        };
+        HttpServer {
+            headers,
+            connect_timeout: self.connect_timeout,
+            ca_file: self.ca_file.clone(),
+            trust_env: self.trust_env,
+            ..HttpServer::at(self.base_url.expose())
+        }
+    }
+
+    /// Its URL without what is secret.
+    pub fn shown_url(&self) -> String {
+        let shown = HttpServer::at(self.base_url.expose()).shown_url();
+        shown.trim_end_matches('/').to_owned()
+    }
 }
 
 #[derive(Clone, Debug, PartialEq)]

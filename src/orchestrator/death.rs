@@ -9,7 +9,7 @@ use tokio::time::timeout;
 use super::core::Seat;
 use super::instance::Instance;
 use super::lifecycle::Input;
-use super::stop::take_down;
+use super::stop::{clear_away, take_down};
 use crate::model::{Call, Cause, DeathCard, Failure, Happening, Level, Notice, Phase, Stage};
 use crate::stores::logs::Source;
 
@@ -19,13 +19,21 @@ const OUTPUT_LINES: usize = 20;
 const EVIDENCE_WAIT: Duration = Duration::from_secs(1);
 
 impl Instance {
-    /// Shows why it ended, then takes down what is left of it.
-    pub(super) async fn bury(&mut self, failure: Failure, in_flight: Vec<Arc<Call>>) {
+    /// Shows why it ended, and all that was known of it then.
+    pub(super) async fn mourn(&mut self, failure: Failure, in_flight: Vec<Arc<Call>>) {
         self.gather_evidence().await;
         self.record_death(failure, in_flight).await;
-        let down = take_down(self.seat.clone(), self.client.take(), self.running.take());
         self.left_behind = None;
-        if let Err(failure) = down.await {
+    }
+
+    /// Takes away what is left of it.
+    pub(super) async fn bury(&mut self) {
+        let (seat, client, running) = (self.seat.clone(), self.client.take(), self.running.take());
+        let gone = match self.life.phase {
+            Phase::Waiting | Phase::Failed => clear_away(seat, client, running).await,
+            _ => take_down(seat, client, running).await,
+        };
+        if let Err(failure) = gone {
             let failure = labelled(&self.seat, &failure);
             let notice = Notice::new(Level::Error, failure.to_string()).about(&self.seat.id);
             self.seat.core.reporter.notice(notice);

@@ -12,7 +12,6 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
-use super::backoff;
 use super::core::{Core, InstancePost, Seat};
 use super::deadline::timestamp;
 use super::death::labelled;
@@ -23,6 +22,7 @@ use super::news::News;
 use super::start::bring_up;
 use super::stop::take_down;
 use super::words;
+use crate::backoff;
 use crate::drivers::{Driver, Running};
 use crate::mcp::ToolClient;
 use crate::model::{
@@ -170,9 +170,16 @@ impl Instance {
             Phase::Pending => self.queue().await,
             Phase::Starting => self.start().await,
             Phase::Ready => self.serve().await,
-            Phase::Waiting => self.wait_for_retry().await,
+            Phase::Waiting => {
+                // The end of what ran was shown at once: engines may take seconds to remove the rest.
+                self.bury().await;
+                self.wait_for_retry().await
+            }
             Phase::Stopping => self.stop().await,
-            Phase::Stopped | Phase::Failed => Input::Asked(self.refuse_calls().await),
+            Phase::Stopped | Phase::Failed => {
+                self.bury().await;
+                Input::Asked(self.refuse_calls().await)
+            }
         }
     }
 
@@ -306,7 +313,8 @@ impl Instance {
             }
             Brought::Failed(failure) => {
                 let again = again(&self.seat.backend.mode, &failure);
-                self.bury(failure, vec![]).await;
+                self.mourn(failure, vec![]).await;
+                self.bury().await;
                 Input::StartFailed { again }
             }
             Brought::Asked(wish) => Input::Asked(wish),

@@ -1,4 +1,5 @@
-//! The journal: one line per event in the program's log; who and how much, never what was said.
+//! The journal: one line per event in the program's log; who and how much, never what was said. What comes all the time
+//! is only traced.
 
 use tracing::{Level, field};
 
@@ -12,14 +13,37 @@ pub(super) fn write(event: &Event) {
     let session = what.session().map(field::display);
     let instance = what.instance().map(field::display);
     let call = what.call().map(field::display);
-    tracing::debug!(
-        session,
-        instance,
-        call,
-        detail = detail(what),
-        "{}",
-        what.name(),
-    );
+    macro_rules! line {
+        ($level:expr) => {
+            tracing::event!(
+                $level,
+                session,
+                instance,
+                call,
+                detail = detail(what),
+                "{}",
+                what.name()
+            )
+        };
+    }
+    if comes_all_the_time(what) {
+        line!(Level::TRACE);
+    } else {
+        line!(Level::DEBUG);
+    }
+}
+
+fn comes_all_the_time(what: &Happening) -> bool {
+    matches!(
+        what,
+        Happening::Probed { .. }
+            | Happening::Sampled { .. }
+            | Happening::Step { .. }
+            | Happening::Described { .. }
+            | Happening::CallProgressed { .. }
+            | Happening::StdoutNoise { .. }
+            | Happening::GatewayChanged { .. }
+    )
 }
 
 fn detail(what: &Happening) -> Option<String> {

@@ -1,6 +1,5 @@
 //! The core: commands in, events and snapshots out. Knows nothing of any screen.
 
-mod backoff;
 mod calls;
 mod core;
 mod deadline;

@@ -36,9 +36,10 @@ fn order(core: &Core, ask: &Ask) -> Result<Order, Failure> {
         );
         return Err(Failure::other(Stage::Config, text));
     }
-    let backend = match &ask.template {
-        None => backend.clone(),
-        Some(template) => Arc::new(seeded(backend, template)?),
+    let backend = match (&ask.template, &ask.details) {
+        (None, None) => backend.clone(),
+        (Some(template), _) => Arc::new(seeded(backend, template)?),
+        (None, Some(details)) => Arc::new(detailed(backend, details)?),
     };
     Ok(Order {
         backend,
@@ -73,5 +74,20 @@ fn seeded(backend: &Backend, template: &Path) -> Result<Backend, Failure> {
             .hint("set template_data_path_host in its configuration"));
     };
     template.clone_into(&mut configured.source);
+    Ok(backend)
+}
+
+/// The backend with details for its API.
+fn detailed(backend: &Backend, details: &str) -> Result<Backend, Failure> {
+    let mut backend = backend.clone();
+    let Mode::RemoteHttpApi(remote) = &mut backend.mode else {
+        let text = format!("`{}` has no API that takes details", backend.name);
+        return Err(Failure::other(Stage::Config, text));
+    };
+    let details = serde_json::from_str(details);
+    remote.template_details =
+        Some(details.map_err(|error| {
+            Failure::other(Stage::Config, format!("`template_details`: {error}"))
+        })?);
     Ok(backend)
 }

@@ -17,7 +17,7 @@ use super::news::Digest;
 use super::start::{EXIT_WAIT, exited};
 use crate::drivers::{Facts, Running};
 use crate::mcp::ToolClient;
-use crate::model::{Exit, Failure, Happening, Probe, Sample, Stage, ToolSpec};
+use crate::model::{Cause, Exit, Failure, Happening, Probe, Sample, Stage, ToolSpec};
 use crate::stores::logs::Source;
 
 /// After its end, an instance's last answers may still be in the pipe.
@@ -89,7 +89,11 @@ impl Instance {
             .map(|since| since.elapsed())
             .unwrap_or_default();
         let unanswered = self.flight.end(failure.clone()).await;
-        self.bury(failure, unanswered).await;
+        let has_ended = matches!(failure.cause, Cause::Exited(_));
+        self.mourn(failure, unanswered).await;
+        if !has_ended {
+            self.bury().await;
+        }
         Input::Died { ready_for }
     }
 

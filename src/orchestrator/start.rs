@@ -33,13 +33,18 @@ pub(super) async fn bring_up(
     news: impl Fn(ServerNews) + Clone + Send + Sync + 'static,
 ) -> Result<ToolClient, Failure> {
     get_ready(seat).await?;
-    let whole = seat.backend.start_timeout;
-    let limit = Limit {
-        deadline: Instant::now() + whole,
-        whole,
-    };
+    let mut limit = Limit::from_now(seat);
     let mut running = launch(seat, slot, &limit).await?;
-    let client = match connect(seat, running, Box::new(news.clone()), &limit, false).await {
+    let mut connected = connect(seat, running, Box::new(news.clone()), &limit, false).await;
+    if wants_login(&connected) {
+        take_down(seat.clone(), None, slot.take()).await?;
+        // Now the driver knows of it; a person takes longer than a start.
+        get_ready(seat).await?;
+        limit = Limit::from_now(seat);
+        running = launch(seat, slot, &limit).await?;
+        connected = connect(seat, running, Box::new(news.clone()), &limit, false).await;
+    }
+    let client = match connected {
         Err(refusal) if has_refused_and_ended(&refusal, running).await => {
             let text = "it refused initialize and ended: started again, for server/discover";
             seat.log.line(Source::Envdeck, text);
@@ -119,6 +124,10 @@ async fn showing<T>(
     }
 }
 
+fn wants_login(connected: &Result<ToolClient, Failure>) -> bool {
+    matches!(connected, Err(failure) if matches!(failure.cause, Cause::LoginWanted { .. }))
+}
+
 /// Whether it may speak the revision without `initialize` and, as some do, ended on hearing it.
 async fn has_refused_and_ended(failure: &Failure, running: &mut dyn Running) -> bool {
     matches!(failure.cause, Cause::Rpc { .. }) && timeout(EXIT_WAIT, running.wait()).await.is_ok()
@@ -139,6 +148,14 @@ struct Limit {
 }
 
 impl Limit {
+    fn from_now(seat: &Seat) -> Self {
+        let whole = seat.backend.start_timeout;
+        Self {
+            deadline: Instant::now() + whole,
+            whole,
+        }
+    }
+
     fn left(&self) -> Duration {
         self.deadline.saturating_duration_since(Instant::now())
     }
@@ -314,7 +331,7 @@ async fn race_with_exit<T>(
         exit = &mut exit => {
             // Its last words may still be in the pipe.
             match timeout(EXIT_WAIT, work).await {
-                Ok(Err(failure)) if matches!(failure.cause, Cause::Rpc { .. }) => Err(failure),
+                Ok(Err(failure)) if has_answered(&failure.cause) => Err(failure),
                 _ => Err(exited(stage, exit)),
             }
         }
@@ -326,6 +343,11 @@ pub(super) fn exited(stage: Stage, exit: Result<Exit, Failure>) -> Failure {
         |failure| failure,
         |exit| Failure::new(stage, Cause::Exited(exit)),
     )
+}
+
+/// Whether the server itself said what was wrong, or its words showed it.
+fn has_answered(cause: &Cause) -> bool {
+    !may_hide_an_exit(cause) && !matches!(cause, Cause::Deadline { .. })
 }
 
 /// A dead process shows first as a closed or broken pipe.

@@ -17,8 +17,21 @@ pub(super) const MARGIN: Duration = Duration::from_secs(10);
 /// The same where somebody insists.
 pub(super) const INSISTED: Duration = Duration::from_secs(5);
 
-/// Returns when nothing of the instance is left, or with what may be.
+/// Returns when nothing of the instance is left, or with what may be. Shows what it does.
 pub(super) async fn take_down(
+    seat: Arc<Seat>,
+    client: Option<ToolClient>,
+    running: Option<Box<dyn Running>>,
+) -> Result<(), Failure> {
+    if running.is_some() {
+        let limit = Instant::now() + seat.backend.stop_grace + MARGIN;
+        seat.step("stop", Some(limit)).await;
+    }
+    clear_away(seat, client, running).await
+}
+
+/// The same for what has ended by itself.
+pub(super) async fn clear_away(
     seat: Arc<Seat>,
     client: Option<ToolClient>,
     running: Option<Box<dyn Running>>,
@@ -29,7 +42,6 @@ pub(super) async fn take_down(
     let insist = seat.core.tokens.insist.clone();
     let grace = seat.backend.stop_grace;
     let limit = Instant::now() + grace + MARGIN;
-    seat.step("stop", Some(limit)).await;
     let polite = async {
         if let Some(client) = client {
             client.close(CLOSE).await;

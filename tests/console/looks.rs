@@ -68,7 +68,7 @@ fn the_theme_of_the_settings_file_is_used() {
 fn an_idle_console_writes_nothing() {
     let pty = demo();
     pty.wait_gone("instances are ready", DEADLINE);
-    // Probes go on meanwhile; what they find does not change.
-    pty.wait_quiet(Duration::from_secs(3), DEADLINE);
+    // Probes go on meanwhile; what they find does not change. Ages are told in seconds for a minute.
+    pty.wait_quiet(Duration::from_secs(3), DEADLINE * 4);
     quit_clean(&pty);
 }

@@ -48,7 +48,7 @@ fn a_shell_runs_where_the_instance_does_and_its_end_brings_the_console_back() {
     pty.type_text("e");
     pty.wait_for(regex(r"^envdeck: a shell inside .*\n\$$"), DEADLINE);
     pty.type_text("stty size; tty | cut -c 1-5; echo $((40 + 2)) $ENVDECK_OWNER.\r");
-    pty.wait_for(regex(r"^36 120\n/dev/\n42 \.$"), DEADLINE);
+    pty.wait_for(regex(r"^36 120\n/dev/\n42 \.\n\$$"), DEADLINE);
     // Keys that mean something to a terminal reach the shell, not us.
     pty.type_text("cat\r");
     pty.type_text("one\r");

@@ -7,8 +7,7 @@ use bollard::query_parameters::KillContainerOptionsBuilder;
 use envdeck::drivers::docker::Containers;
 use envdeck::drivers::{Driver, Drivers};
 use envdeck::model::{
-    Backend, Failure, HealthPolicy, InstanceId, Limits, LocalDocker, Mode, Outcome, Phase,
-    RestartPolicy, Stage,
+    Backend, Failure, InstanceId, Limits, LocalDocker, Mode, Outcome, Phase, RestartPolicy, Stage,
 };
 use futures::future::join_all;
 
@@ -183,36 +182,6 @@ async fn garbage_on_stdout_is_counted_and_harms_nothing() {
     );
     let outcome = deck.call(&id, "echo", r#"{"text":"hi"}"#).await;
     assert!(matches!(outcome, Outcome::Done(_)), "{outcome:?}");
-    down(&lab, deck).await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "needs a Docker engine"]
-async fn a_paused_one_is_seen_and_can_be_stopped() {
-    let lab = Lab::new().await;
-    let health = HealthPolicy {
-        failures: 0,
-        ..HealthPolicy::default()
-    };
-    let deck = deck(
-        &lab,
-        vec![Backend {
-            health,
-            ..of("tiny", server())
-        }],
-    );
-    let id = deck.open_one("tiny").await;
-    let container = lab.find(&id).await.unwrap().id.unwrap();
-    lab.docker.pause_container(&container).await.unwrap();
-    let says = |word: &'static str| {
-        move |one: &envdeck::model::Instance| {
-            one.facts.iter().any(|(_, value)| value.contains(word))
-        }
-    };
-    deck.wait_for(&id, "the pause", says("paused")).await;
-    lab.docker.unpause_container(&container).await.unwrap();
-    deck.wait_for(&id, "its end", says("running")).await;
-    lab.docker.pause_container(&container).await.unwrap();
     down(&lab, deck).await;
 }
 

@@ -19,6 +19,7 @@ mod fleet;
 mod inside;
 mod kills;
 mod lab;
+mod orders;
 mod outages;
 #[allow(dead_code)]
 #[path = "../common/server.rs"]

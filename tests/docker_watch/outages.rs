@@ -154,6 +154,10 @@ async fn one_may_begin_to_watch_while_the_engine_is_away() {
     is_running(&mut first).await;
     let id = lab.create(lab.script("exit 9")).await;
     lab.start(&id).await;
+    // An engine that goes before it has seen an end never learns of its status.
+    let mut ending = lab.watcher.watch(&id, lab.log(&id));
+    soon(ending.ended()).await;
+    drop(ending);
     daemon.end(Signal::SIGTERM).await;
     until(&mut first, |state| state.engine_lost.is_some()).await;
     let mut late = lab.watcher.watch(&id, lab.log(&id));

@@ -203,5 +203,5 @@ async fn what_is_paused_stands_still_until_it_is_resumed() {
         !said.iter().any(|line| line.line.text.contains("killed")),
         "{said:?}"
     );
-    assert_eq!((state(child), is_alive(child)), ('?', false));
+    assert!(!is_alive(child));
 }

@@ -11,9 +11,9 @@ mod streams;
 mod wire;
 
 use envdeck::drivers::{Drivers, Installed};
-use envdeck::model::{Cause, Mode, RemoteApi, RemoteAuth, RemoteHttpApi, RunId, Stage};
+use envdeck::model::{Mode, RunId};
 
-use crate::bench::{PATIENCE, python};
+use crate::bench::python;
 use crate::contract::keeps_the_contract;
 
 const SERVER: &str = r#"
@@ -47,36 +47,4 @@ async fn the_embedded_demo_keeps_the_contract() {
 #[tokio::test]
 async fn a_local_process_keeps_the_contract() {
     keep_the_contract(python(SERVER)).await;
-}
-
-#[test]
-fn modes_that_are_not_built_say_so() {
-    let mode = Mode::RemoteHttpApi(Box::new(RemoteHttpApi {
-        api: std::sync::Arc::new(RemoteApi {
-            base_url: "https://example.com".into(),
-            create_instance_endpoint: String::new(),
-            delete_instance_endpoint_template: String::new(),
-            call_tool_endpoint_template: None,
-            auth: RemoteAuth::None,
-            timeout: PATIENCE,
-            connect_timeout: PATIENCE,
-        }),
-        resource_type: "x".into(),
-    }));
-    assert!(!Installed::available(&mode));
-    let failure = Installed::new(&std::env::temp_dir())
-        .driver(&mode)
-        .err()
-        .unwrap();
-    assert_eq!(failure.stage, Stage::Check);
-    assert!(
-        matches!(
-            failure.cause,
-            Cause::NotBuilt {
-                mode: "remote_http_api"
-            }
-        ),
-        "{failure}"
-    );
-    assert!(failure.hint.is_some());
 }

@@ -155,9 +155,7 @@ async fn connections_wait_for_room() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn whoever_finds_no_room_is_told_so() {
     let rig = Rig::with(backends(), |options| options.max_connections = 2).await;
-    let agent = Agent::join(&rig).await;
-    let mut streams = vec![agent.wire];
-    streams.push(Wire::to(rig.address).await);
+    let there = [Agent::join(&rig).await, Agent::join(&rig).await];
     let mut late = Wire::to(rig.address).await;
     late.request("POST", "/mcp", &[HOST.to_owned(), JSON.to_owned()], PING)
         .await;
@@ -168,7 +166,7 @@ async fn whoever_finds_no_room_is_told_so() {
         "{}",
         response.text()
     );
-    drop(streams);
+    drop(there);
     is_up(&rig).await;
     rig.end().await;
 }

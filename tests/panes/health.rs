@@ -177,7 +177,7 @@ fn it_shows_how_a_container_is_where_it_knows() {
     ];
     let harness = harness.happening(described(&bad));
     insta::assert_snapshot!(text(&harness), @r#"
-    state  ● ready · 3m
+    state  ? no engine · 3m
     engine unreachable since 14:03:22
     status paused
     health unhealthy ×3 · no route to host

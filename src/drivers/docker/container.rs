@@ -12,8 +12,9 @@ use super::channel::{Changes, Channel};
 use super::engine::{Engine, USUAL};
 use super::remover::Footprint;
 use super::stats::Stats;
-use super::watch::Watched;
-use super::{inspect, shell, words};
+use super::watch::{Life, Watched};
+use super::words::{self, Trouble};
+use super::{inspect, shell};
 use crate::drivers::{Endpoint, Facts, HttpEndpoint, Running, Shell, Task, Usage, WindowSize};
 use crate::model::{Exit, Failure, Secret, Stage};
 use crate::stores::logs::{LogWriter, Source};
@@ -88,6 +89,11 @@ impl Container {
 
     async fn end(mut self, grace: Duration) -> Result<(), Failure> {
         let deadline = Instant::now() + grace;
+        if self.watched.state().life == Life::Paused {
+            // What is frozen cannot end in peace.
+            let resumed = set_paused(self.engine.clone(), self.id.clone(), false);
+            let _ = timeout_at(deadline, resumed).await;
+        }
         let goodbye = if self.channel.close() {
             GOODBYE.min(grace)
         } else {
@@ -171,28 +177,26 @@ impl Running for Container {
     }
 
     fn set_paused(&self, paused: bool) -> Task<'static, ()> {
-        let (engine, id) = (self.engine.clone(), self.id.clone());
-        Box::pin(async move {
-            let done = if paused {
-                engine
-                    .ask("pause the container", USUAL, |docker| async move {
-                        docker.pause_container(&id).await
-                    })
-                    .await
-            } else {
-                engine
-                    .ask("resume the container", USUAL, |docker| async move {
-                        docker.unpause_container(&id).await
-                    })
-                    .await
-            };
-            done.map_err(|trouble| trouble.at(Stage::Run))
-        })
+        let done = set_paused(self.engine.clone(), self.id.clone(), paused);
+        Box::pin(async { done.await.map_err(|trouble| trouble.at(Stage::Run)) })
     }
 
     fn stop(self: Box<Self>, grace: Duration) -> Task<'static, ()> {
         Box::pin(self.end(grace))
     }
+}
+
+async fn set_paused(engine: Engine, id: Arc<str>, paused: bool) -> Result<(), Trouble> {
+    if paused {
+        let asked = engine.ask("pause the container", USUAL, |docker| async move {
+            docker.pause_container(&id).await
+        });
+        return asked.await;
+    }
+    let asked = engine.ask("resume the container", USUAL, |docker| async move {
+        docker.unpause_container(&id).await
+    });
+    asked.await
 }
 
 /// As the docker command line shows ids.

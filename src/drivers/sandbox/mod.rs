@@ -14,6 +14,7 @@ mod container;
 mod house;
 mod process;
 mod provide;
+pub mod remote;
 mod usage;
 pub mod workspace;
 

@@ -1,6 +1,5 @@
 //! `initialize_session`: provisions what is asked for, all at once, and reports all of it.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use rand::Rng;
@@ -11,7 +10,9 @@ use tokio::sync::watch;
 use super::arguments::{Fields, Mistake, count, kind};
 use super::progress::Listener;
 use super::{Asker, Outcome, Tools, short, template};
-use crate::model::{Ask, Backend, Fleet, Instance, InstanceId, Phase, Progress, Scope, SessionId};
+use crate::model::{
+    Ask, Backend, Fleet, Instance, InstanceId, Mode, Phase, Progress, Scope, SessionId,
+};
 use crate::nearest::nearest;
 use crate::orchestrator::Reply;
 
@@ -141,10 +142,10 @@ impl Tools {
         let details = fields.get("template_details");
         let ask = match configured {
             None => Err(self.unknown(&backend)),
-            Some(known) => self.template(known, details).await.map(|template| Ask {
-                template,
-                ..Ask::new(known.name.clone(), count)
-            }),
+            Some(known) => {
+                let ask = Ask::new(known.name.clone(), count);
+                self.seeded(known, ask, details).await
+            }
         };
         Ok(Wanted {
             backend,
@@ -163,21 +164,28 @@ impl Tools {
         }
     }
 
-    async fn template(
+    /// `template_details` mean a path of this host, but to a remote API whatever it wants.
+    async fn seeded(
         &self,
         backend: &Arc<Backend>,
+        mut ask: Ask,
         details: Option<&RawValue>,
-    ) -> Result<Option<PathBuf>, Mistake> {
+    ) -> Result<Ask, Mistake> {
         let Some(details) = details else {
-            return Ok(None);
+            return Ok(ask);
         };
         if backend.scope == Scope::SharedGlobal {
             return Err(
                 "a shared instance takes no `template_details`: it is there already".to_owned(),
             );
         }
-        let path = template::resolve(details, &self.config.gateway.template_roots).await?;
-        Ok(Some(path))
+        if matches!(backend.mode, Mode::RemoteHttpApi(_)) {
+            ask.details = Some(details.get().into());
+        } else {
+            let roots = &self.config.gateway.template_roots;
+            ask.template = Some(template::resolve(details, roots).await?);
+        }
+        Ok(ask)
     }
 }
 

@@ -50,7 +50,7 @@ pub(super) fn content_type(answer: &Response) -> &str {
 }
 
 /// All of it, decompressed, if it is not over the limit.
-pub(super) async fn whole(
+pub(crate) async fn whole(
     client: &Client,
     mut answer: Response,
     limit: usize,
@@ -83,14 +83,14 @@ pub(super) fn stream(answer: Response) -> impl AsyncRead + Send + Unpin + use<> 
 }
 
 /// An answer with a status that says no.
-pub(super) struct Refusal {
+pub(crate) struct Refusal {
     pub cause: Cause,
     /// It is the error answer of an MCP server.
     pub rpc: Option<Cause>,
 }
 
 /// Reads as much of a refusal as is of use.
-pub(super) async fn refusal(client: &Client, answer: Response) -> Refusal {
+pub(crate) async fn refusal(client: &Client, answer: Response) -> Refusal {
     let status = answer.status().as_u16();
     let retry_after = answer.headers().get(RETRY_AFTER);
     let retry_after = retry_after.and_then(|value| pause(value.to_str().ok()?));

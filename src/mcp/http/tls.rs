@@ -16,7 +16,7 @@ use crate::model::{Failure, Stage};
 static SYSTEM: Mutex<Option<ClientConfig>> = Mutex::new(None);
 
 /// What to encrypt with and whom to trust.
-pub(super) fn config(ca_file: Option<&Path>) -> Result<ClientConfig, Failure> {
+pub(crate) fn config(ca_file: Option<&Path>) -> Result<ClientConfig, Failure> {
     if let Some(file) = ca_file {
         return trusting(authorities(file)?);
     }

@@ -97,7 +97,8 @@ fn is_not_http(chain: &[&(dyn Error + 'static)]) -> bool {
         .any(|words| says(chain, words))
 }
 
-fn of_tls(error: &rustls::Error) -> String {
+/// Why there is no encrypted connection.
+pub(crate) fn of_tls(error: &rustls::Error) -> String {
     use rustls::{CertificateError as Bad, Error as Tls};
     match error {
         Tls::InvalidCertificate(Bad::UnknownIssuer) => hints::UNTRUSTED.to_owned(),

@@ -256,9 +256,9 @@ impl Pane for ResultPane {
             Action::Search,
             Action::Copy,
             Action::CopyAll,
-            Action::CopyCommand,
             Action::RunAgain,
             Action::RunWithEdits,
+            Action::CopyCommand,
             Action::FoldAll,
             Action::UnfoldAll,
         ]

@@ -18,7 +18,7 @@ use super::discards::Committed;
 use super::owner::Owner;
 use super::tree::Tree;
 use super::warmup::Warmup;
-use super::work::{self, watched};
+use super::work::{self, alone, watched};
 use crate::drivers::Steps;
 use crate::drivers::docker::create::{Creation, Extras, creation};
 use crate::drivers::docker::engine::{Engine, USUAL};
@@ -78,16 +78,15 @@ impl Commission {
         }
         steps.tell("commit template");
         let (engine, discards) = (site.engine.clone(), site.discards.clone());
-        // It goes on when nobody waits, so that there is somebody who removes what comes of it.
-        let committing = site.discards.tasks().spawn(async move {
+        let committing = async move {
             let image = self.commit(&engine, &id).await?;
             let committed = Committed::new(&image, &self.reference(), discards);
             footprint.remove().await?;
             Ok(committed)
-        });
-        committing
-            .await
-            .unwrap_or_else(|_| Err(Failure::other(Stage::Prepare, "the commit was lost")))
+        };
+        // So that there is somebody who removes what comes of it.
+        let committed = alone(site.discards.tasks(), committing).await;
+        committed.unwrap_or_else(|| Err(Failure::other(Stage::Prepare, "the commit was lost")))
     }
 
     /// What is mounted is no part of an image.
@@ -194,6 +193,7 @@ impl Commission {
     async fn upload(&self, site: &Site, id: &str, steps: &Steps) -> Result<(), Failure> {
         const WHAT: &str = "upload the template";
         let engine = &site.engine;
+        steps.tell("upload template");
         let destination = destination(engine, id, &self.target, self.tree.is_directory()).await?;
         let options = UploadToContainerOptionsBuilder::new()
             .path(&destination.folder)

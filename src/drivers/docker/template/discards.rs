@@ -14,6 +14,7 @@ use tokio_util::task::TaskTracker;
 
 use super::helper;
 use super::remove::Sweeper;
+use super::work::alone;
 use crate::drivers::docker::engine::{Engine, USUAL};
 use crate::drivers::docker::labels;
 use crate::model::{Failure, RunId, Stage};
@@ -153,12 +154,10 @@ impl Held {
     /// Removes it now. Nobody needs to wait for it: it goes on alone.
     async fn remove(mut self) -> Result<(), Failure> {
         let (discards, thing) = (self.discards.clone(), self.thing.clone());
-        let removing = self
-            .discards
-            .tasks()
-            .spawn(async move { discards.remove(&thing).await });
-        let lost = |_| Err(Failure::other(Stage::Remove, "the removal was lost"));
-        let removed = removing.await.unwrap_or_else(lost);
+        let removing = async move { discards.remove(&thing).await };
+        let removed = alone(self.discards.tasks(), removing).await;
+        let lost = || Err(Failure::other(Stage::Remove, "the removal was lost"));
+        let removed = removed.unwrap_or_else(lost);
         self.is_gone = removed.is_ok();
         removed
     }
@@ -247,15 +246,15 @@ impl Copy {
         let path = path.to_string_lossy().into_owned();
         let command = ["chown", "-hR", &format!("{user}:{group}"), "--", &path].map(str::to_owned);
         let (discards, labels) = (self.held.discards.clone(), labels::of_run(run));
+        let tasks = discards.tasks().clone();
         // It goes on alone, so that the container that does it is removed.
-        let giving = discards.clone().tasks().spawn(async move {
+        let giving = async move {
             helper::run(&discards.shared.engine, &labels, &folder, command.into())
                 .await
                 .map(|()| self)
-        });
-        giving
-            .await
-            .unwrap_or_else(|_| Err(Failure::other(Stage::Prepare, "the copy was lost")))
+        };
+        let given = alone(&tasks, giving).await;
+        given.unwrap_or_else(|| Err(Failure::other(Stage::Prepare, "the copy was lost")))
     }
 
     /// Removes it now, with all that its container wrote; the container must have ended. When it cannot be

@@ -289,11 +289,12 @@ impl Templates {
         };
         let unreadable =
             |error| Failure::caused_by(Stage::Remove, cache.display().to_string(), error);
+        let before = runs::gone(cache).len();
         let swept = runs::sweep(cache).map_err(unreadable)?;
         for path in runs::gone(cache) {
             self.site.discards.sweep(run, &path).await?;
         }
-        Ok(swept.len())
+        Ok(before + swept.len())
     }
 
     /// Resolves when all that was dropped is gone, or with what of it stays.

@@ -4,7 +4,7 @@ use std::cell::Cell;
 use std::future::Future;
 use std::time::{Duration, Instant};
 
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -89,15 +89,28 @@ pub async fn blocking<T: Send + 'static>(
     let _ends_with_us = cancel.clone().drop_guard();
     let (tell, told) = watch::channel(Tally::default());
     let control = Control::new(cancel, tell);
-    let working = tasks.spawn_blocking(move || work(&control));
+    let (tell, done) = oneshot::channel();
+    // As in `alone`: what nobody takes goes before the task ends.
+    tasks.spawn_blocking(move || drop(tell.send(work(&control))));
     steps.tell(what);
     watched(steps, what, told, async {
-        working.await.unwrap_or_else(|_| {
+        done.await.unwrap_or_else(|_| {
             let cause = Cause::Panic(format!("lost: {what}"));
             Err(Failure::new(Stage::Prepare, cause))
         })
     })
     .await
+}
+
+/// Work that goes on when nobody waits for it; `None` if it was lost. What comes of it and nobody takes is dropped
+/// before the task ends: whoever waits for `tasks` then finds what that began, too.
+pub async fn alone<T: Send + 'static>(
+    tasks: &TaskTracker,
+    work: impl Future<Output = T> + Send + 'static,
+) -> Option<T> {
+    let (tell, done) = oneshot::channel();
+    tasks.spawn(async move { drop(tell.send(work.await)) });
+    done.await.ok()
 }
 
 /// Waits for `work` as long as the tally moves, and tells it.

@@ -1,12 +1,12 @@
-//! The pause before an automatic restart: exponential, clamped, jittered.
+//! The pause before something is tried again: exponential, clamped, jittered.
 
 use std::time::Duration;
 
 use rand::Rng;
 
-/// The pause before automatic start number `attempt` (from 1). It doubles from `first` up to `ceiling`; of that,
-/// between a half and the whole is waited, so that instances that died together do not come back together.
-pub(super) fn pause(
+/// The pause before attempt number `attempt` (from 1) to repair something. It doubles from `first` up to `ceiling`;
+/// of that, between a half and the whole is waited, so that what failed together does not come back together.
+pub(crate) fn pause(
     attempt: u32,
     first: Duration,
     ceiling: Duration,
