@@ -132,6 +132,8 @@ async fn five_real_servers_share_a_sandbox_and_survive_one_another() {
     // One is stopped by hand.
     let stop = envdeck::model::Command::Stop(only(&deck, "node"));
     deck.request(stop).await.unwrap();
+    deck.wait_for_phase(&only(&deck, "node"), Phase::Stopped)
+        .await;
     assert_eq!(ask(&deck, &other, "pid", json!({})).await, pid);
     assert_eq!(count(&deck.fleet(), &session, Phase::Ready), 4);
     let start = envdeck::model::Command::Start(only(&deck, "node"));
