@@ -138,9 +138,13 @@ async fn remove(lot: Arc<Lot>, instance: InstanceId, is_last: bool) -> Result<()
             None => Ok(()),
         };
     }
-    match cell {
-        Some(cell) if cell.room.is_open() => cell.clear().await,
-        _ => Ok(()),
+    let Some(cell) = cell.filter(|cell| cell.room.is_open()) else {
+        return Ok(());
+    };
+    match cell.clear().await {
+        // It has gone with the whole sandbox meanwhile.
+        Err(_) if !cell.room.is_open() => Ok(()),
+        cleared => cleared,
     }
 }
 

@@ -216,7 +216,15 @@ impl Running for Process {
     }
 
     fn usage(&mut self) -> Task<'_, Option<Usage>> {
-        Box::pin(async { Ok(self.meter.usage().await) })
+        Box::pin(async {
+            let population = self.lot.population();
+            let before = self.meter.health(population);
+            let usage = self.meter.usage().await;
+            if self.meter.health(population) != before {
+                self.shared.facts.send_replace(());
+            }
+            Ok(usage)
+        })
     }
 
     fn inspect(&self) -> Task<'static, Option<String>> {
