@@ -60,7 +60,6 @@ const APPLY: &[(&str, &[&str])] = &[
     ("auth/resource-mismatch", &["2026-07-28"]),
     ("auth/offline-access-scope", &["2026-07-28"]),
     ("auth/offline-access-not-supported", &["2026-07-28"]),
-    ("auth/authorization-server-migration", &["2026-07-28"]),
     ("auth/iss-supported", &["2026-07-28"]),
     ("auth/iss-not-advertised", &["2026-07-28"]),
     ("auth/iss-supported-missing", &["2026-07-28"]),
@@ -79,6 +78,10 @@ const NOT: &[(&str, &str)] = &[
     (
         "auth/scope-step-up",
         "a call that lacks rights fails and says so; the user is asked at the next start, not in mid-call",
+    ),
+    (
+        "auth/authorization-server-migration",
+        "a login that is over is renewed in mid-session, but given again at the next start only",
     ),
     (
         "auth/pre-registration",

@@ -16,6 +16,8 @@ use envdeck::model::{
 use tempfile::TempDir;
 use tokio::time::sleep;
 
+use crate::common::DEADLINE;
+use crate::common::operator::Operator;
 use crate::deck::{self, Deck};
 use crate::provider::Provider;
 
@@ -192,6 +194,7 @@ async fn a_login_that_cannot_be_renewed_is_told_and_given_again_at_a_restart() {
         format!("call: {place} asks for a login — restart it to log in again")
     );
     deck.handle.send(Command::Restart(id.clone())).unwrap();
+    deck.wait_for_phase(&id, Phase::Starting).await;
     let again = loop {
         let log = deck.log(&id);
         let mut words = log
@@ -203,10 +206,7 @@ async fn a_login_that_cannot_be_renewed_is_told_and_given_again_at_a_restart() {
         }
     };
     visit(&again).await;
-    deck.wait_for(&id, "it is ready again", |instance| {
-        instance.phase == Phase::Ready && instance.death.is_none()
-    })
-    .await;
+    ready(&deck, &id).await;
     assert!(matches!(deck.call(&id, "t", "{}").await, Outcome::Done(_)));
 }
 
@@ -262,18 +262,50 @@ async fn a_refusal_without_a_place_to_log_in_at_is_told_as_it_is() {
     );
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_command_line_logs_in_with_the_browser_that_is_named() {
-    let provider = Provider::start().await;
-    let home = TempDir::with_prefix("envdeck-login-").unwrap();
-    let told = home.path().join("told");
-    let script = home.path().join("browser");
+/// A browser that only notes where it is sent: to `told`, below `home`.
+fn noting(home: &Path) -> (std::path::PathBuf, std::path::PathBuf) {
+    let (script, told) = (home.join("browser"), home.join("told"));
     let text = format!(
         "#!/bin/sh\necho \"$1\" > '{0}.new'; mv '{0}.new' '{0}'\n",
         told.display()
     );
     fs::write(&script, text).unwrap();
     fs::set_permissions(&script, fs::Permissions::from_mode(0o700)).unwrap();
+    (script, told)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_operator_is_told_to_log_in_and_goes_on() {
+    let provider = Provider::start().await;
+    let home = TempDir::with_prefix("envdeck-login-").unwrap();
+    let (script, told) = noting(home.path());
+    let url = provider.url.clone();
+    let operator = tokio::task::spawn_blocking(move || {
+        let browser = script.to_str().unwrap();
+        let operator = Operator::run(&["--url", &url], &[("BROWSER", browser)]);
+        operator.pty.wait_for("log in with the browser", DEADLINE);
+        operator
+    });
+    let operator = operator.await.unwrap();
+    while !told.exists() {
+        sleep(Duration::from_millis(10)).await;
+    }
+    visit(fs::read_to_string(&told).unwrap().trim()).await;
+    let end = tokio::task::spawn_blocking(move || {
+        operator.pty.wait_for("● ready", DEADLINE);
+        operator.choose("t");
+        let screen = operator.send("t", "ok");
+        assert!(!screen.contains("hush"), "{screen}");
+        operator.quit();
+    });
+    end.await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_command_line_logs_in_with_the_browser_that_is_named() {
+    let provider = Provider::start().await;
+    let home = TempDir::with_prefix("envdeck-login-").unwrap();
+    let (script, told) = noting(home.path());
     let envdeck = |browser: Option<&Path>| {
         let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_envdeck"));
         command
