@@ -211,7 +211,7 @@ fn core_runtime() -> io::Result<Runtime> {
 /// Users can log in at servers where one sits before us.
 fn logins(paths: &Paths) -> Logins {
     let has_terminal = io::stdin().is_terminal() || io::stderr().is_terminal();
-    Logins::new(&paths.logins(), Browser::found(has_terminal))
+    Logins::new(&paths.logins(), Browser::of_user(has_terminal))
 }
 
 /// Calls are kept across runs where that is possible; a run without is better than none.

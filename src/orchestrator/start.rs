@@ -22,6 +22,9 @@ use crate::stores::logs::Source;
 /// How long a lost connection waits for the exit that explains it.
 pub(super) const EXIT_WAIT: Duration = Duration::from_secs(1);
 
+/// Logins in one start: the place to log in at may have changed since the last one.
+const LOGINS: u32 = 2;
+
 /// JSON-RPC "method not found": a server without tools.
 const METHOD_NOT_FOUND: i64 = -32601;
 
@@ -32,18 +35,19 @@ pub(super) async fn bring_up(
     slot: &mut Option<Box<dyn Running>>,
     news: impl Fn(ServerNews) + Clone + Send + Sync + 'static,
 ) -> Result<ToolClient, Failure> {
-    get_ready(seat).await?;
-    let mut limit = Limit::from_now(seat);
-    let mut running = launch(seat, slot, &limit).await?;
-    let mut connected = connect(seat, running, Box::new(news.clone()), &limit, false).await;
-    if wants_login(&connected) {
-        take_down(seat.clone(), None, slot.take()).await?;
-        // Now the driver knows of it; a person takes longer than a start.
+    let mut logins = 0;
+    let (limit, mut running, connected) = loop {
         get_ready(seat).await?;
-        limit = Limit::from_now(seat);
-        running = launch(seat, slot, &limit).await?;
-        connected = connect(seat, running, Box::new(news.clone()), &limit, false).await;
-    }
+        let limit = Limit::from_now(seat);
+        let running = launch(seat, slot, &limit).await?;
+        let connected = connect(seat, running, Box::new(news.clone()), &limit, false).await;
+        if logins == LOGINS || !wants_login(&connected) {
+            break (limit, running, connected);
+        }
+        // Now the driver knows of it, and sees to it before the next start: a person takes longer than that.
+        logins += 1;
+        take_down(seat.clone(), None, slot.take()).await?;
+    };
     let client = match connected {
         Err(refusal) if has_refused_and_ended(&refusal, running).await => {
             let text = "it refused initialize and ended: started again, for server/discover";

@@ -141,7 +141,9 @@ impl Client {
     /// `detail` without what only the server and we may know.
     pub fn scrubbed(&self, detail: String) -> String {
         let known = |text: &str, secret: &String| text.replace(secret.as_str(), "•••");
-        let secrets = self.secrets.iter().filter(|secret| !secret.is_empty());
+        let token = self.login.as_ref().and_then(|login| login.token());
+        let secrets = self.secrets.iter().chain(&token);
+        let secrets = secrets.filter(|secret| !secret.is_empty());
         secrets.fold(detail, |text, secret| known(&text, secret))
     }
 

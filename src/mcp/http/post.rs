@@ -211,7 +211,10 @@ async fn refused(http: &Http, session: &Session, answer: Response) -> Trouble {
     let challenge = answer.headers().get(WWW_AUTHENTICATE);
     let challenge = challenge.and_then(|value| value.to_str().ok().map(str::to_owned));
     let body::Refusal { cause, rpc } = body::refusal(&http.client, answer).await;
-    if let (401, Some(login)) = (status, http.client.login()) {
+    let lacks_rights = |challenge: &String| challenge.contains("insufficient_scope");
+    let wants_login =
+        status == 401 || status == 403 && challenge.as_ref().is_some_and(lacks_rights);
+    if let Some(login) = http.client.login().filter(|_| wants_login) {
         return Trouble::Failed(login.want(challenge, cause));
     }
     let in_session = session.id.is_some() && http.has_sessions();

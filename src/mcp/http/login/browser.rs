@@ -3,54 +3,48 @@
 use std::env;
 use std::process::{Command, Stdio};
 
-/// Who would log in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Where a user logs in.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Browser {
-    /// Somebody sits before us.
-    Open,
-    /// Nobody does: a login fails at once, in words that say what to do.
+    /// What the desktop opens; where there is none, the user is only told.
+    Desktop,
+    /// A command that gets the address as its argument.
+    Command(String),
+    /// Nobody is there: a login fails at once, in words that say what to do.
     Nobody,
 }
 
 impl Browser {
-    /// Somebody does if there is a terminal, or if `BROWSER` says what to open.
-    pub fn found(has_terminal: bool) -> Self {
-        if has_terminal || chosen().is_some() {
-            Self::Open
-        } else {
-            Self::Nobody
+    /// The command in `BROWSER`, or what the desktop has if somebody sits before us.
+    pub fn of_user(has_terminal: bool) -> Self {
+        let chosen = env::var("BROWSER").ok();
+        match chosen.filter(|command| !command.trim().is_empty()) {
+            Some(command) => Self::Command(command),
+            None if has_terminal => Self::Desktop,
+            None => Self::Nobody,
+        }
+    }
+
+    /// Opens an address without waiting for its end; whether that worked.
+    pub(super) fn open(&self, url: &str) -> bool {
+        match self {
+            Self::Command(command) => spawn(Command::new(command).arg(url)),
+            // Without a desktop, what would be found takes over the terminal.
+            Self::Desktop => has_desktop() && open::commands(url).iter_mut().any(spawn),
+            Self::Nobody => false,
         }
     }
 }
 
-/// The command in `BROWSER`.
-fn chosen() -> Option<String> {
-    env::var("BROWSER")
-        .ok()
-        .filter(|command| !command.trim().is_empty())
-}
-
-/// Opens the browser without waiting for it; whether that worked. Where there is no desktop, nothing is opened: what
-/// is found there would take over the terminal.
-pub(super) fn open(url: &str) -> bool {
-    if let Some(command) = chosen() {
-        return spawn(Command::new(command).arg(url));
-    }
+fn has_desktop() -> bool {
+    let is_set = |name| env::var_os(name).is_some_and(|value| !value.is_empty());
     let needs_display = cfg!(all(unix, not(target_os = "macos")));
-    let has_display = ["DISPLAY", "WAYLAND_DISPLAY"]
-        .iter()
-        .any(|name| env::var_os(name).is_some_and(|value| !value.is_empty()));
-    if needs_display && !has_display {
-        return false;
-    }
-    open::commands(url).iter_mut().any(spawn)
+    !needs_display || ["DISPLAY", "WAYLAND_DISPLAY"].into_iter().any(is_set)
 }
 
 fn spawn(command: &mut Command) -> bool {
-    let command = command
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null());
+    command.stdin(Stdio::null());
+    command.stdout(Stdio::null()).stderr(Stdio::null());
     let Ok(mut child) = command.spawn() else {
         return false;
     };

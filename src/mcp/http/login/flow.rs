@@ -10,7 +10,7 @@ use tokio::time::timeout;
 
 use super::callback::Callback;
 use super::wire::Wire;
-use super::{Browser, Login, Wanted, browser};
+use super::{Browser, Login, Wanted};
 use crate::drivers::Steps;
 use crate::mcp::hints::failure;
 use crate::model::{Cause, Failure, Stage};
@@ -40,7 +40,7 @@ impl Login {
         let begun = begun.unwrap_or_else(|_| Err(late("finding out where to log in", DISCOVERY)));
         let (session, callback) = begun?;
         let state = state(&session.auth_url)?;
-        let what = if browser::open(&session.auth_url) {
+        let what = if self.browser.open(&session.auth_url) {
             "log in with the browser that was opened"
         } else {
             "log in with a browser on this machine"

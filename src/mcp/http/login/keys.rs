@@ -23,8 +23,8 @@ pub(super) struct Keys(Arc<Place>);
 struct Place {
     server: String,
     file: PathBuf,
-    /// What was read or written last: other runs may have renewed it since.
-    last: Mutex<Option<Kept>>,
+    /// The one for requests, as it was read or written last: other runs may have renewed it since.
+    token: Mutex<Option<String>>,
 }
 
 /// As it is in the file.
@@ -52,7 +52,7 @@ impl Keys {
         let place = Place {
             server: url.to_string(),
             file: directory.join(format!("{host}-{name}.json")),
-            last: Mutex::default(),
+            token: Mutex::default(),
         };
         let keys = Self(Arc::new(place));
         keys.read();
@@ -61,10 +61,7 @@ impl Keys {
 
     /// The one for requests, if there is one.
     pub fn token(&self) -> Option<String> {
-        let last = self.0.last.lock();
-        let token = &last.as_ref()?.credentials.token_response;
-        let token = serde_json::to_value(token.as_ref()?).ok()?;
-        token["access_token"].as_str().map(str::to_owned)
+        self.0.token.lock().clone()
     }
 
     /// Reads what is in the file now.
@@ -72,7 +69,7 @@ impl Keys {
         let kept = fs::read(&self.0.file).ok();
         let kept: Option<Kept> = kept.and_then(|text| serde_json::from_slice(&text).ok());
         let kept = kept.filter(|kept| kept.server == self.0.server);
-        self.0.last.lock().clone_from(&kept);
+        *self.0.token.lock() = kept.as_ref().and_then(token);
         kept.map(|kept| kept.credentials)
     }
 
@@ -87,12 +84,12 @@ impl Keys {
         let new = tempfile::NamedTempFile::new_in(directory)?;
         serde_json::to_writer(&new, &kept)?;
         new.persist(&self.0.file)?;
-        *self.0.last.lock() = Some(kept);
+        *self.0.token.lock() = token(&kept);
         Ok(())
     }
 
     fn remove(&self) -> io::Result<()> {
-        *self.0.last.lock() = None;
+        *self.0.token.lock() = None;
         match fs::remove_file(&self.0.file) {
             Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
             _ => Ok(()),
@@ -109,6 +106,12 @@ impl Keys {
         lock.lock()?;
         Ok(lock)
     }
+}
+
+fn token(kept: &Kept) -> Option<String> {
+    let response = kept.credentials.token_response.as_ref()?;
+    let response = serde_json::to_value(response).ok()?;
+    response["access_token"].as_str().map(str::to_owned)
 }
 
 #[allow(clippy::needless_pass_by_value)] // as `map_err` wants it

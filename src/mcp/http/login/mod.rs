@@ -64,7 +64,7 @@ impl Logins {
                 keys: Keys::of(&self.0.directory, &url),
                 server: server.clone(),
                 url,
-                browser: self.0.browser,
+                browser: self.0.browser.clone(),
                 wanted: Mutex::default(),
                 flow: tokio::sync::Mutex::default(),
                 manager: RwLock::default(),
@@ -107,10 +107,15 @@ struct Wanted {
 impl Login {
     /// What goes into the `Authorization` of a request.
     pub(super) fn key(&self) -> Option<HeaderValue> {
-        let token = self.keys.token()?;
+        let token = self.token()?;
         let mut value = HeaderValue::from_str(&format!("Bearer {token}")).ok()?;
         value.set_sensitive(true);
         Some(value)
+    }
+
+    /// The same by itself, for whoever has to hide it.
+    pub(super) fn token(&self) -> Option<String> {
+        self.keys.token()
     }
 
     /// The server refused us; what is to be told instead of `cause`.
