@@ -9,6 +9,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use bollard::container::AttachContainerResults;
 use bollard::query_parameters::{
     AttachContainerOptionsBuilder, KillContainerOptionsBuilder, ListContainersOptionsBuilder,
     RemoveContainerOptionsBuilder,
@@ -188,15 +189,16 @@ impl Bench {
     async fn floor(&self, count: usize, round: usize) -> (Duration, Duration) {
         let began = Instant::now();
         let made = (0..count).map(|number| self.bare(format!("{count}-{round}-{number}")));
-        let ids = join_all(made).await;
+        let all = join_all(made).await;
         let up = began.elapsed();
         let began = Instant::now();
-        let removed = ids.iter().map(|id| self.remove(id));
+        let removed = all.iter().map(|(id, _)| self.remove(id));
         join_all(removed).await;
         (up, began.elapsed())
     }
 
-    async fn bare(&self, name: String) -> String {
+    /// With what it is attached by: many servers end with their input.
+    async fn bare(&self, name: String) -> (String, AttachContainerResults) {
         let extras = Extras {
             name: format!("envdeck-{}-{name}", self.run),
             labels: labels::of_run(&self.run),
@@ -223,7 +225,7 @@ impl Bench {
             }
         };
         timeout(PATIENCE, answered).await.expect("an answer");
-        id
+        (id, attached)
     }
 
     async fn remove(&self, id: &str) {

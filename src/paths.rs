@@ -12,7 +12,7 @@ use etcetera::BaseStrategy;
 pub struct Paths {
     /// `console.yaml` and `themes/`.
     pub config: PathBuf,
-    /// The log and the call history.
+    /// The log, the call history and logins.
     pub state: PathBuf,
     /// Large results of running consoles.
     pub cache: PathBuf,
@@ -35,6 +35,11 @@ impl Paths {
     /// The program's own log.
     pub fn log(&self) -> PathBuf {
         self.state.join("envdeck.log")
+    }
+
+    /// What servers hand out at logins.
+    pub fn logins(&self) -> PathBuf {
+        self.state.join("logins")
     }
 
     /// Finished calls.

@@ -14,6 +14,8 @@ mod completions;
 mod ends;
 #[path = "commands/ps.rs"]
 mod ps;
+#[path = "commands/serve.rs"]
+mod serve;
 #[path = "commands/terminal.rs"]
 mod terminal;
 #[path = "commands/tools.rs"]

@@ -318,7 +318,7 @@ fn our_own_keys_reach_the_model() {
 
     assert_eq!(
         process(script).command,
-        base.join("./data/server.sh").to_str().unwrap()
+        base.join("data/server.sh").to_str().unwrap()
     );
     assert_eq!(process(script).cwd, Some(base), "the directory of the file");
     assert_eq!(

@@ -14,6 +14,8 @@ mod deaths;
 mod editor;
 #[path = "console/ends.rs"]
 mod ends;
+#[path = "console/gateway.rs"]
+mod gateway;
 #[path = "console/hostile.rs"]
 mod hostile;
 #[path = "console/looks.rs"]

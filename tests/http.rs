@@ -29,6 +29,10 @@ mod external;
 mod failures;
 #[path = "http/legacy.rs"]
 mod legacy;
+#[path = "http/logins.rs"]
+mod logins;
+#[path = "http/provider.rs"]
+mod provider;
 #[path = "http/real.rs"]
 mod real;
 #[path = "http/remote.rs"]

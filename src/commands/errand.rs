@@ -129,12 +129,10 @@ fn say(line: &str) {
 fn configuration(errand: &Errand, backend: Option<&str>) -> Result<Config, String> {
     let env = |name: &str| std::env::var(name).ok();
     if let Some(problem) = telemetry::problem(errand.logging.log.as_deref()) {
-        return Err(problem);
+        return Err(bare(&problem));
     }
-    let mut config = errand
-        .target
-        .load(&env)
-        .map_err(|invalid| invalid.to_string())?;
+    let loaded = errand.target.load(&env);
+    let mut config = loaded.map_err(|invalid| bare(&invalid.to_string()))?;
     let chosen = choose(&config, backend)?;
     let mut only = Backend::clone(&chosen);
     only.scope = Scope::Session;
@@ -146,6 +144,13 @@ fn configuration(errand: &Errand, backend: Option<&str>) -> Result<Config, Strin
     }
     config.backends = vec![Arc::new(only)];
     Ok(config)
+}
+
+/// Without the program's name, which every complaint begins with.
+fn bare(problem: &str) -> String {
+    let lines = problem.lines();
+    let bare = lines.map(|line| line.strip_prefix("envdeck: ").unwrap_or(line));
+    bare.collect::<Vec<_>>().join("\n")
 }
 
 fn choose(config: &Config, name: Option<&str>) -> Result<Arc<Backend>, String> {

@@ -25,7 +25,7 @@ pub fn run(is_dry: bool, paths: &Paths, out: &mut dyn Write) -> anyhow::Result<E
     } else {
         remote_apis(&directory)
     };
-    let drivers = Installed::knowing(&directory, apis);
+    let drivers = Installed::knowing(&directory, apis, None);
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;

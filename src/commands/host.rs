@@ -1,6 +1,6 @@
 //! What every front end that runs something stands on: the orchestrator with all it needs, and its end.
 
-use std::io;
+use std::io::{self, IsTerminal};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -19,6 +19,7 @@ use super::register;
 use crate::config::Config;
 use crate::drivers::Installed;
 use crate::gateway::{self, Gateway};
+use crate::mcp::http::{Browser, Logins};
 use crate::model::{Cause, Failure, InstanceId, RunId, Stage};
 use crate::orchestrator::{self, Handle, Orchestrator};
 use crate::paths::{Paths, private_directory};
@@ -71,7 +72,11 @@ impl Host {
         let directory = RunDirectory::create(&paths.cache, &run)
             .with_context(|| format!("{} can't be used", paths.cache.display()))?;
         let config = Arc::new(config);
-        let drivers = Arc::new(Installed::knowing(directory.path(), config.remote_apis()));
+        let drivers = Arc::new(Installed::knowing(
+            directory.path(),
+            config.remote_apis(),
+            Some(logins(paths)),
+        ));
         let orchestrator = orchestrator::start(orchestrator::Setup {
             config: config.clone(),
             drivers: drivers.clone(),
@@ -201,6 +206,12 @@ fn core_runtime() -> io::Result<Runtime> {
         .thread_name("core")
         .enable_all()
         .build()
+}
+
+/// Users can log in at servers where one sits before us.
+fn logins(paths: &Paths) -> Logins {
+    let has_terminal = io::stdin().is_terminal() || io::stderr().is_terminal();
+    Logins::new(&paths.logins(), Browser::of_user(has_terminal))
 }
 
 /// Calls are kept across runs where that is possible; a run without is better than none.

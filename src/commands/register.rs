@@ -46,6 +46,7 @@ pub async fn keep(path: PathBuf, mut about: About, mut fleet: watch::Receiver<Ar
     loop {
         let fleet_now = fleet.borrow_and_update().clone();
         about.sessions = notes(&fleet_now);
+        about.listens = fleet_now.gateway.map(|gateway| gateway.address.to_string());
         if written.as_ref() != Some(&about) {
             let (path, note) = (path.clone(), about.clone());
             let result = tokio::task::spawn_blocking(move || write_about(&path, &note)).await;

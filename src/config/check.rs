@@ -46,7 +46,8 @@ impl ApiDefaults {
 impl Shared<'_> {
     /// Relative paths count from the directory of the file.
     pub fn path(&self, path: &str) -> PathBuf {
-        self.base.join(path)
+        // Without the `.` of `./data`.
+        self.base.join(path).components().collect()
     }
 }
 

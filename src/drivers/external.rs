@@ -8,8 +8,8 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::{Contact, Driver, Endpoint, Facts, HttpEndpoint, Order, Running, Task, Usage};
-use crate::mcp::http::ready;
-use crate::model::{Exit, Failure, InstanceId, Mode, RunId, Stage};
+use crate::mcp::http::{Login, Logins, ready};
+use crate::model::{Exit, Failure, HttpServer, InstanceId, Mode, RunId, Stage};
 
 /// Instances that are remembered to have been in contact.
 const REMEMBERED: usize = 1_024;
@@ -17,10 +17,24 @@ const REMEMBERED: usize = 1_024;
 const WAITING: f64 = 0.8;
 
 /// Makes contacts with servers that run already.
-#[derive(Default)]
 pub struct External {
     /// Instances that have been in contact, the latest last.
     known: Arc<Mutex<VecDeque<InstanceId>>>,
+    /// Where users log in, if they do.
+    logins: Option<Logins>,
+}
+
+impl External {
+    pub fn new(logins: Option<Logins>) -> Self {
+        Self {
+            known: Arc::default(),
+            logins,
+        }
+    }
+
+    fn login(&self, server: &HttpServer) -> Option<Arc<Login>> {
+        self.logins.as_ref()?.at(server)
+    }
 }
 
 impl Driver for External {
@@ -32,6 +46,19 @@ impl Driver for External {
         Box::pin(async { Ok(()) })
     }
 
+    /// Sees to the login that the server wants, once it has said so.
+    fn prepare(&self, order: Order) -> Task<'_, ()> {
+        Box::pin(async move {
+            let Mode::External(server) = &order.backend.mode else {
+                return Ok(());
+            };
+            match self.login(server) {
+                Some(login) => login.give(&order.steps, &order.log).await,
+                None => Ok(()),
+            }
+        })
+    }
+
     /// The first time a server must be there, so that a wrong URL is told at once. One that was there before is
     /// waited for: it may be starting again.
     fn start(&self, order: Order) -> Task<'_, Box<dyn Running>> {
@@ -40,7 +67,10 @@ impl Driver for External {
                 let text = format!("{} is not external", order.backend.mode.name());
                 return Err(Failure::other(Stage::Start, text));
             };
-            let endpoint = HttpEndpoint::from((**server).clone());
+            let endpoint = HttpEndpoint {
+                login: self.login(server),
+                ..HttpEndpoint::from((**server).clone())
+            };
             let was_there = self.known.lock().contains(&order.instance);
             if was_there {
                 order.steps.tell(format!("wait for {}", server.place()));

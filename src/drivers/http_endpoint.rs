@@ -6,6 +6,7 @@ use parking_lot::Mutex;
 use tokio::sync::watch;
 
 use super::Facts;
+use crate::mcp::http::Login;
 use crate::model::{Cause, HttpServer};
 
 /// Where an instance speaks MCP over HTTP.
@@ -14,6 +15,8 @@ pub struct HttpEndpoint {
     pub server: HttpServer,
     /// Kept up to date by the client that connects to it.
     pub contact: Contact,
+    /// The login that the server may want, where there is somebody to give one.
+    pub login: Option<Arc<Login>>,
 }
 
 impl From<HttpServer> for HttpEndpoint {
@@ -21,6 +24,7 @@ impl From<HttpServer> for HttpEndpoint {
         Self {
             server,
             contact: Contact::default(),
+            login: None,
         }
     }
 }

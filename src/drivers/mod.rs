@@ -27,6 +27,7 @@ pub use self::interruption::Interruption;
 pub use self::shell::Shell;
 pub use self::traces::{Life, Trace};
 
+use crate::mcp::http::Logins;
 pub use crate::model::WindowSize;
 use crate::model::{
     Backend, Exit, Failure, InstanceId, Mode, RemoteApi, RunId, SessionId, Stage, Traffic,
@@ -223,18 +224,18 @@ pub struct Installed {
 impl Installed {
     /// `directory` is that of this run, beside those of all other runs; copies of templates go below it.
     pub fn new(directory: &Path) -> Self {
-        Self::knowing(directory, vec![])
+        Self::knowing(directory, vec![], None)
     }
 
-    /// The same; what killed runs left with these APIs can be removed.
-    pub fn knowing(directory: &Path, apis: Vec<Arc<RemoteApi>>) -> Self {
+    /// The same; what killed runs left with these APIs can be removed, and users can log in at servers.
+    pub fn knowing(directory: &Path, apis: Vec<Arc<RemoteApi>>, logins: Option<Logins>) -> Self {
         let engine = docker::Engine::of_user();
         let docker = Arc::new(docker::Containers::new(engine, directory.join("copies")));
         Self {
             sandbox: Arc::new(sandbox::Sandboxes::new(docker.clone())),
             docker,
             embedded: Arc::default(),
-            external: Arc::default(),
+            external: Arc::new(external::External::new(logins)),
             process: Arc::default(),
             remote_api: Arc::new(remote_api::RemoteApis::new(directory, apis)),
         }

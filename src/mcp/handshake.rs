@@ -54,7 +54,9 @@ pub(super) async fn shake_hands(
         _ => None,
     };
     let stage = match cause {
-        Cause::Unreachable { .. } | Cause::Http { .. } => Stage::Connect,
+        Cause::Unreachable { .. } | Cause::Http { .. } | Cause::LoginWanted { .. } => {
+            Stage::Connect
+        }
         _ => Stage::Initialize,
     };
     let failure = failure(stage, cause);

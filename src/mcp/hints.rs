@@ -32,6 +32,7 @@ fn hint(stage: Stage, cause: &Cause) -> Option<Cow<'static, str>> {
             retry_after,
             ..
         } => of_status(*status, *retry_after, is_new)?,
+        Cause::LoginWanted { .. } if !is_new => "restart it to log in again".into(),
         Cause::Protocol(text) if text.ends_with(NOT_HTTP) => {
             "should the URL begin with https://?".into()
         }

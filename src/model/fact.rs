@@ -16,6 +16,13 @@ pub const OUT_OF_MEMORY: &str = "oom";
 /// That its world cannot be reached, and since when.
 pub const ENGINE: &str = "engine";
 
+/// The sandbox that it shares with others, by a name short enough for a column.
+pub const SANDBOX: &str = "sandbox";
+/// How that sandbox is, with all that is in it.
+pub const SANDBOX_HEALTH: &str = "together";
+/// What it has filled of its own place there.
+pub const WORKSPACE: &str = "files";
+
 /// The id that the engine gave a container.
 pub const CONTAINER: &str = "container";
 /// Its name.

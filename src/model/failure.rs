@@ -104,6 +104,15 @@ pub enum Cause {
         /// `Retry-After`.
         retry_after: Option<Duration>,
     },
+    /// A server answers nobody who has not logged in.
+    #[error("{server} asks for a login")]
+    LoginWanted {
+        /// `host:port`.
+        server: String,
+    },
+    /// A login came to nothing.
+    #[error("{0}")]
+    Login(String),
     /// It answered, but not as its protocol asks.
     #[error("{0}")]
     Protocol(String),
@@ -130,7 +139,9 @@ impl Cause {
             Cause::Http {
                 status: 401 | 403 | 407,
                 ..
-            } => "auth",
+            }
+            | Cause::LoginWanted { .. }
+            | Cause::Login(_) => "auth",
             Cause::Http { .. } => "http status",
             Cause::Rpc { .. } | Cause::Protocol(_) | Cause::Version { .. } => "protocol",
             Cause::Deadline { .. } => "deadline",

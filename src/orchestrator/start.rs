@@ -22,6 +22,9 @@ use crate::stores::logs::Source;
 /// How long a lost connection waits for the exit that explains it.
 pub(super) const EXIT_WAIT: Duration = Duration::from_secs(1);
 
+/// Logins in one start: the place to log in at may have changed since the last one.
+const LOGINS: u32 = 2;
+
 /// JSON-RPC "method not found": a server without tools.
 const METHOD_NOT_FOUND: i64 = -32601;
 
@@ -32,14 +35,20 @@ pub(super) async fn bring_up(
     slot: &mut Option<Box<dyn Running>>,
     news: impl Fn(ServerNews) + Clone + Send + Sync + 'static,
 ) -> Result<ToolClient, Failure> {
-    get_ready(seat).await?;
-    let whole = seat.backend.start_timeout;
-    let limit = Limit {
-        deadline: Instant::now() + whole,
-        whole,
+    let mut logins = 0;
+    let (limit, mut running, connected) = loop {
+        get_ready(seat).await?;
+        let limit = Limit::from_now(seat);
+        let running = launch(seat, slot, &limit).await?;
+        let connected = connect(seat, running, Box::new(news.clone()), &limit, false).await;
+        if logins == LOGINS || !wants_login(&connected) {
+            break (limit, running, connected);
+        }
+        // Now the driver knows of it, and sees to it before the next start: a person takes longer than that.
+        logins += 1;
+        take_down(seat.clone(), None, slot.take()).await?;
     };
-    let mut running = launch(seat, slot, &limit).await?;
-    let client = match connect(seat, running, Box::new(news.clone()), &limit, false).await {
+    let client = match connected {
         Err(refusal) if has_refused_and_ended(&refusal, running).await => {
             let text = "it refused initialize and ended: started again, for server/discover";
             seat.log.line(Source::Envdeck, text);
@@ -119,6 +128,10 @@ async fn showing<T>(
     }
 }
 
+fn wants_login(connected: &Result<ToolClient, Failure>) -> bool {
+    matches!(connected, Err(failure) if matches!(failure.cause, Cause::LoginWanted { .. }))
+}
+
 /// Whether it may speak the revision without `initialize` and, as some do, ended on hearing it.
 async fn has_refused_and_ended(failure: &Failure, running: &mut dyn Running) -> bool {
     matches!(failure.cause, Cause::Rpc { .. }) && timeout(EXIT_WAIT, running.wait()).await.is_ok()
@@ -139,6 +152,14 @@ struct Limit {
 }
 
 impl Limit {
+    fn from_now(seat: &Seat) -> Self {
+        let whole = seat.backend.start_timeout;
+        Self {
+            deadline: Instant::now() + whole,
+            whole,
+        }
+    }
+
     fn left(&self) -> Duration {
         self.deadline.saturating_duration_since(Instant::now())
     }

@@ -37,4 +37,7 @@ const scenarios = {
   },
 };
 
-scenarios[scenario]();
+// Servers that want a login: it is given in what BROWSER names.
+const loggedIn = () => list().forEach(({ name }) => call(name, {}));
+
+(scenarios[scenario] ?? loggedIn)();

@@ -6,10 +6,17 @@ import re
 import shutil
 import subprocess
 import sys
+import tarfile
 
 HERE = pathlib.Path(__file__).parent
 PATIENCE = 300  # seconds for one installation; a silent network ends it
 CERTIFICATES = pathlib.Path("/etc/ssl/certs/ca-certificates.crt")
+
+# What a sandbox begins with: an interpreter, and what makes environments for it.
+DEBIAN = ("bookworm", "python3,python3-venv,ca-certificates")
+# Of Debian, what no server needs.
+DOCUMENTS = ["usr/share/doc", "usr/share/man", "usr/share/info", "usr/share/locale", "var/cache/apt", "var/lib/apt/lists",
+             "var/log", "dev"]
 
 # Of the standard library, what no server needs.
 UNNEEDED = shutil.ignore_patterns(
@@ -51,7 +58,7 @@ class Host:
         marks = [f"{path} {os.stat(path).st_size} {os.stat(path).st_mtime_ns}" for path in files if os.path.exists(path)]
         return "\n".join([sys.version, *marks])
 
-    def run(self, what, *command, **options):
+    def run(self, what, *command, patience=PATIENCE, **options):
         """Runs a command that says nothing unless it fails."""
         environment = os.environ | {
             "npm_config_cache": str(self.cache / "npm"),
@@ -62,9 +69,9 @@ class Host:
         try:
             done = subprocess.run(
                 [str(word) for word in command], env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT, text=True, timeout=PATIENCE, **options)
+                stderr=subprocess.STDOUT, text=True, timeout=patience, **options)
         except subprocess.TimeoutExpired:
-            raise Failed(f"{what}: not done after {PATIENCE} s; is the network there?") from None
+            raise Failed(f"{what}: not done after {patience} s; is the network there?") from None
         if done.returncode:
             raise Failed(f"{what}: {' '.join(map(str, command[:4]))} … ended with {done.returncode}:\n{done.stdout[-2000:]}")
         return done.stdout
@@ -117,6 +124,41 @@ def node(host, stage):
     _add_program(host, stage, program, "node")
 
 
+def debian(host, stage):
+    """A minimal Debian with Python, from its packages; kept beside the layers, because it takes minutes."""
+    suite, packages = DEBIAN
+    kept = host.cache / f"debian-{suite}-{packages.replace(',', '-')}.tar"
+    if not kept.exists():
+        debootstrap = shutil.which("debootstrap")
+        if not debootstrap or os.geteuid():
+            raise Failed("debootstrap is missing or needs root: install debootstrap, and run this as root")
+        tree = host.cache / "work/debian"
+        host.run("Debian", debootstrap, "--variant=minbase", f"--include={packages}", suite, tree, patience=900)
+        for folder in DOCUMENTS:
+            shutil.rmtree(tree / folder, ignore_errors=True)
+            (tree / folder).mkdir(parents=True)
+        fresh = kept.with_suffix(".new")
+        with tarfile.open(fresh, "w") as tar:
+            tar.add(tree, arcname=".")
+        fresh.rename(kept)
+    with tarfile.open(kept) as tar:
+        tar.extractall(stage, filter="fully_trusted")
+    if CERTIFICATES.exists():
+        shutil.copy(CERTIFICATES, stage / "etc/ssl/certs/ca-certificates.crt")
+
+
+def node_with_npm(host, stage):
+    """The node and npm of the npm registry, for a system that has the libraries they need."""
+    (stage / "usr/bin").mkdir(parents=True)
+    program = next(_npm(host, "node", "-sandbox").glob("node-linux-*/bin/node"), None)
+    if not program:
+        raise Failed("npm has no node for this processor")
+    shutil.copy(program, stage / "usr/bin/node")
+    shutil.copytree(_npm(host, "npm") / "npm", stage / "usr/lib/node_modules/npm", symlinks=True)
+    for name in ["npm", "npx"]:
+        (stage / "usr/bin" / name).symlink_to(f"../lib/node_modules/npm/bin/{name}-cli.js")
+
+
 def npm_server(name):
     def fill(host, stage):
         """Laid out as in the official image: `node /app/dist/index.js`."""
@@ -128,8 +170,8 @@ def npm_server(name):
     return fill
 
 
-def _npm(host, name):
-    folder = host.cache / "work" / f"npm-{name}"
+def _npm(host, name, purpose=""):
+    folder = host.cache / "work" / f"npm-{name}{purpose}"
     shutil.copytree(HERE / "npm" / name, folder)
     host.run(f"npm packages of {name}", host.npm, "ci", "--prefix", folder, "--omit=dev", "--ignore-scripts",
              "--no-audit", "--no-fund", "--loglevel=error")

@@ -1,5 +1,20 @@
 //! What `box` promises: paths and files without an engine, servers in sandboxes on a real one.
 #![allow(clippy::unwrap_used)] // tests may
 
+mod crowd;
+#[allow(dead_code)] // tests/scenarios uses the rest of it
+#[path = "../common/deck.rs"]
+mod deck;
+mod ends;
+#[allow(dead_code)]
+#[path = "../common/fake.rs"]
+mod fake;
+mod installs;
+mod lab;
+mod security;
+#[allow(dead_code)]
+#[path = "../common/server.rs"]
+mod server;
 mod staging;
+mod starts;
 mod vectors;

@@ -23,11 +23,15 @@ pub fn harness(width: u16, height: u16) -> Harness {
 
 /// One session with one instance, selected.
 pub fn with_instance(width: u16, height: u16) -> Harness {
+    with_instance_over(Transport::Stdio, width, height)
+}
+
+pub fn with_instance_over(transport: Transport, width: u16, height: u16) -> Harness {
     let backend = Arc::new(BackendInfo {
         name: "files".into(),
         kind: "mcp_server".into(),
         mode: "process",
-        transport: Transport::Stdio,
+        transport,
         scope: Scope::Session,
         available: true,
         summary: "server-filesystem /data".into(),

@@ -1,9 +1,10 @@
 //! Logs: follow and pause, a view that stays put, search, filter, colours.
 
 use envdeck::console::testing::Harness;
+use envdeck::model::Transport;
 use envdeck::stores::logs::{LogWriter, Severity, Source};
 
-use crate::fixture::{copies, instance, with_instance};
+use crate::fixture::{copies, instance, with_instance, with_instance_over};
 
 /// The Logs pane alone on the screen, without times.
 fn logs(width: u16, height: u16) -> (Harness, LogWriter) {
@@ -55,6 +56,16 @@ fn every_source_has_its_mark() {
     └──────────────────────────────────────────────────────────┘
      f follow  / search  n next  & filter  q back  ? help
     "#);
+}
+
+#[test]
+fn over_http_stdout_is_for_everything() {
+    let harness = with_instance_over(Transport::Http, 60, 15);
+    let writer = harness.logs.writer(&instance());
+    let mut harness = harness.press("7ztt");
+    writer.line(Source::Stdout, "GET /mcp 200");
+    harness.redraw();
+    assert_eq!(body(&harness)[0], "stdout  GET /mcp 200");
 }
 
 #[test]

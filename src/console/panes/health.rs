@@ -38,6 +38,14 @@ struct Page<'a, 'b> {
     cx: &'a Cx<'b>,
 }
 
+/// Facts that tell how an instance is, though nothing is amiss.
+const SHOWN: [&str; 4] = [
+    fact::HEALTH,
+    fact::SANDBOX,
+    fact::SANDBOX_HEALTH,
+    fact::WORKSPACE,
+];
+
 impl Page<'_, '_> {
     fn style(&self, role: Role) -> Style {
         self.cx.theme.style(role)
@@ -159,7 +167,7 @@ impl Page<'_, '_> {
         for (name, text) in instance.facts.iter() {
             if fact::is_alarming(name, text) {
                 self.fact(name, text, Role::LevelWarn);
-            } else if **name == *fact::HEALTH {
+            } else if SHOWN.contains(&&**name) {
                 self.fact(name, text, Role::Text);
             }
         }

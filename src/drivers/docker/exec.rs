@@ -7,7 +7,8 @@ use std::time::Duration;
 use bollard::exec::CreateExecOptions;
 use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncWriteExt, DuplexStream, copy, duplex};
-use tokio::sync::mpsc;
+use tokio::sync::broadcast::error::RecvError;
+use tokio::sync::{broadcast, mpsc};
 use tokio::time::sleep;
 use tokio_util::task::AbortOnDropHandle;
 
@@ -210,6 +211,17 @@ impl Exec {
     /// How it has ended; `None` while it runs.
     pub async fn exit(&self) -> Result<Option<Exit>, Trouble> {
         look(&self.engine, &self.id).await
+    }
+
+    /// Resolves when it is told to have ended, or may have been. Cancel-safe.
+    pub async fn heard_of(&self, ends: &mut broadcast::Receiver<Arc<str>>) {
+        loop {
+            match ends.recv().await {
+                Ok(id) if id != self.id => {}
+                Ok(_) | Err(RecvError::Lagged(_)) => return,
+                Err(RecvError::Closed) => std::future::pending().await,
+            }
+        }
     }
 
     /// When its output has ended, how it has; unknown if that is not told soon.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use parking_lot::Mutex;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{broadcast, mpsc, watch};
 use tokio::time::timeout;
 
 use super::attach::Attached;
@@ -122,6 +122,11 @@ impl Room {
     /// Only while it lives.
     pub fn states(&self) -> watch::Receiver<ContainerState> {
         self.watched.states()
+    }
+
+    /// What has ended of what is executed in it.
+    pub fn ends(&self) -> broadcast::Receiver<Arc<str>> {
+        self.watched.ends()
     }
 
     pub fn excuse(&self) -> Option<&'static str> {

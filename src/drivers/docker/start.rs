@@ -138,6 +138,7 @@ impl Start<'_> {
             let endpoint = HttpEndpoint {
                 server: self.locate(&id).await?,
                 contact,
+                login: None,
             };
             let place = endpoint.server.place();
             self.order.steps.tell(format!("wait for {place}"));

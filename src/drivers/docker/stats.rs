@@ -23,8 +23,11 @@ use crate::model::{Failure, Stage, Traffic};
 const OFTEN: Duration = Duration::from_millis(2_500);
 /// A stream that nobody has asked for so long ends.
 const LINGER: Duration = Duration::from_secs(4);
-/// Engines older than API 1.41 know no single measurement: they answer after two seconds. Then nothing is known yet.
-const FIRST: Duration = Duration::from_millis(900);
+/// Seconds. What it took to start a container counts as its own: in less time that would look like many cores.
+const SHORTEST: f32 = 0.5;
+/// Engines answer at their next measurement, within one or two seconds: whoever asks has other things to do than to
+/// wait for that, and hears of it when he asks again.
+const SHORT: Duration = Duration::from_millis(50);
 
 /// The meter of one container.
 pub struct Stats {
@@ -33,6 +36,8 @@ pub struct Stats {
     states: watch::Receiver<ContainerState>,
     asked: watch::Sender<Option<Instant>>,
     stream: Option<Stream>,
+    /// A single measurement under way.
+    single: Option<AbortOnDropHandle<Result<Option<Reading>, Trouble>>>,
     /// The last reading that was answered with, and the answer.
     last: Option<(Reading, Usage)>,
 }
@@ -52,16 +57,17 @@ impl Stats {
             states: watched.states(),
             asked: watch::Sender::new(None),
             stream: None,
+            single: None,
             last: None,
         }
     }
 
-    /// Its use since the last question; `None` while nothing can be measured: it does not run, or its engine does
-    /// not answer. Cancel-safe.
+    /// Its use since the last question, as far as the engine has told; `None` while nothing is known or can be
+    /// measured: it does not run, or its engine does not answer. Never waits long. Cancel-safe.
     pub async fn usage(&mut self) -> Result<Option<Usage>, Failure> {
         let before = self.asked.send_replace(Some(Instant::now()));
         if !self.can_be_measured() {
-            self.stream = None;
+            (self.stream, self.single) = (None, None);
             return Ok(None);
         }
         let is_often = before.is_some_and(|before| before.elapsed() < OFTEN);
@@ -102,11 +108,7 @@ impl Stats {
         let cpu = since.map(|(at, spent)| {
             let spent = reading.cpu.saturating_sub(spent);
             let elapsed = reading.at.duration_since(at).as_secs_f32();
-            if elapsed > 0.0 {
-                spent.as_secs_f32() / elapsed * 100.0
-            } else {
-                0.0
-            }
+            spent.as_secs_f32() / elapsed.max(SHORTEST) * 100.0
         });
         let usage = Usage {
             cpu: cpu.unwrap_or(0.0),
@@ -121,24 +123,17 @@ impl Stats {
         Some(usage)
     }
 
-    /// One measurement now.
-    async fn measure(&self) -> Result<Option<Reading>, Trouble> {
-        const WHAT: &str = "measure the container";
-        let docker = self.engine.docker(WHAT).await?;
-        let options = StatsOptionsBuilder::default()
-            .stream(false)
-            .one_shot(true)
-            .build();
-        let mut answers = pin!(docker.stats(&self.container, Some(options)));
-        match timeout(FIRST, answers.next()).await {
-            Ok(Some(Ok(answer))) => Ok(Reading::of(answer)),
-            // It has just gone.
-            Ok(Some(Err(error))) => match self.engine.trouble(WHAT, error) {
-                trouble if trouble.is_gone() => Ok(None),
-                trouble => Err(trouble),
-            },
-            Ok(None) | Err(_) => Ok(None),
-        }
+    /// The measurement under way, or a new one, if it comes soon.
+    async fn measure(&mut self) -> Result<Option<Reading>, Trouble> {
+        let single = (self.engine.clone(), self.container.clone());
+        let begin = || AbortOnDropHandle::new(tokio::spawn(measure(single.0, single.1)));
+        let is_late = self.single.is_some();
+        let Ok(done) = timeout(SHORT, self.single.get_or_insert_with(begin.clone())).await else {
+            return Ok(None);
+        };
+        // What came late is of some time ago: the next one is to be ready when it is asked for.
+        self.single = is_late.then(begin);
+        done.unwrap_or(Ok(None))
     }
 
     fn follow(&mut self) {
@@ -158,6 +153,26 @@ impl Stats {
             latest,
             _task: AbortOnDropHandle::new(tokio::spawn(task)),
         });
+    }
+}
+
+/// One measurement.
+async fn measure(engine: Engine, container: String) -> Result<Option<Reading>, Trouble> {
+    const WHAT: &str = "measure the container";
+    let docker = engine.docker(WHAT).await?;
+    let options = StatsOptionsBuilder::default()
+        .stream(false)
+        .one_shot(true)
+        .build();
+    let mut answers = pin!(docker.stats(&container, Some(options)));
+    match timeout(QUICK, answers.next()).await {
+        Ok(Some(Ok(answer))) => Ok(Reading::of(answer)),
+        // It has just gone.
+        Ok(Some(Err(error))) => match engine.trouble(WHAT, error) {
+            trouble if trouble.is_gone() => Ok(None),
+            trouble => Err(trouble),
+        },
+        Ok(None) | Err(_) => Ok(None),
     }
 }
 

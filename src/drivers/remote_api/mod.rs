@@ -27,7 +27,7 @@ use std::time::Duration;
 
 use futures::future::join_all;
 use parking_lot::Mutex;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 pub use self::journal::configurations;
 
@@ -42,6 +42,8 @@ use crate::model::{Failure, HttpServer, Mode, RemoteApi, RunId, Secret, Stage};
 
 /// Of the time for a start, until when a new instance must answer: the rest is for the handshake.
 const WAITING: f64 = 0.8;
+/// For requests that are under way at the end of a run; what comes of them later, the journal knows.
+const FINISHING: Duration = Duration::from_secs(12);
 /// For what the end of a run tries once more.
 const SETTLING: Duration = Duration::from_secs(3);
 
@@ -155,7 +157,9 @@ impl Driver for RemoteApis {
     fn settle(&self) -> Task<'_, ()> {
         Box::pin(async move {
             self.world.tasks.close();
-            self.world.tasks.wait().await;
+            if timeout(FINISHING, self.world.tasks.wait()).await.is_err() {
+                return Err(reap::unfinished(FINISHING));
+            }
             let until = Instant::now() + SETTLING;
             let debts = self.world.unheld();
             let paid = debts.iter().map(|debt| async move {

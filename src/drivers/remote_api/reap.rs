@@ -99,6 +99,13 @@ pub(super) fn unpaid(debt: &Debt, cause: Cause) -> Failure {
     .hint("`envdeck gc` and the next start try again")
 }
 
+/// Requests are under way that the end of the run does not wait for.
+pub(super) fn unfinished(after: Duration) -> Failure {
+    let what = "requests to remote APIs that are under way".into();
+    let failure = Failure::new(Stage::Remove, Cause::Deadline { what, after });
+    failure.hint("`envdeck gc` and the next start see to what they made")
+}
+
 /// Why nobody here can pay it.
 pub(super) fn unknown(debt: &Debt) -> Failure {
     let text = format!(

@@ -29,8 +29,10 @@ pub struct House {
 
 /// The place of one sandbox, which may have to be made again.
 pub struct Lot {
-    /// What those who share it see: `box-1a2b3c4d`.
+    /// What those who share it see: `box-1a2b`.
     pub name: Arc<str>,
+    /// What the engine has it by, also if it does not tell what it has made.
+    holder: InstanceId,
     key: Arc<str>,
     /// Instances that will need it until they are released.
     tenants: Mutex<HashSet<InstanceId>>,
@@ -64,9 +66,10 @@ impl House {
     fn lot(&self, spec: &Sandbox, order: &Order) -> Arc<Lot> {
         let key = key(spec, order);
         let mut lots = self.lots.lock();
+        let names: Vec<_> = lots.values().map(|lot| lot.name.clone()).collect();
         let lot = lots
             .entry(key.clone())
-            .or_insert_with(|| Arc::new(Lot::new(key)));
+            .or_insert_with(|| Arc::new(Lot::new(key, &names)));
         lot.tenants.lock().insert(order.instance.clone());
         lot.clone()
     }
@@ -81,10 +84,9 @@ impl House {
         if let Some(broken) = slot.take() {
             let _ = broken.remove().await;
         }
-        let holder = InstanceId::new(lot.name.clone());
-        let name = format!("envdeck-{}-{:08x}", lot.name, rand::random::<u32>());
+        let name = format!("envdeck-{}", lot.holder);
         let spec = container::spec(&spec.profile);
-        let room = self.docker.room(&spec, name, &holder, order).await?;
+        let room = self.docker.room(&spec, name, &lot.holder, order).await?;
         Ok(slot.insert(Arc::new(room)).clone())
     }
 
@@ -138,16 +140,25 @@ async fn remove(lot: Arc<Lot>, instance: InstanceId, is_last: bool) -> Result<()
             None => Ok(()),
         };
     }
-    match cell {
-        Some(cell) if cell.room.is_open() => cell.clear().await,
-        _ => Ok(()),
+    let Some(cell) = cell.filter(|cell| cell.room.is_open()) else {
+        return Ok(());
+    };
+    match cell.clear().await {
+        // It has gone with the whole sandbox meanwhile.
+        Err(_) if !cell.room.is_open() => Ok(()),
+        cleared => cleared,
     }
 }
 
 impl Lot {
-    fn new(key: Arc<str>) -> Self {
+    /// With a name that none of the others has.
+    fn new(key: Arc<str>, others: &[Arc<str>]) -> Self {
+        let mut names = std::iter::repeat_with(|| format!("box-{:04x}", rand::random::<u16>()));
+        let name = names.find(|name| others.iter().all(|other| **other != **name));
+        let name = name.unwrap_or_default();
         Self {
-            name: format!("box-{:08x}", rand::random::<u32>()).into(),
+            holder: InstanceId::new(format!("{name}-{:016x}", rand::random::<u64>())),
+            name: name.into(),
             key,
             tenants: Mutex::default(),
             room: tokio::sync::Mutex::default(),

@@ -14,7 +14,7 @@ use super::provide::Provided;
 use super::usage::Meter;
 use crate::drivers::docker::attach::{Attached, Pipes};
 use crate::drivers::docker::exec::Exec;
-use crate::drivers::docker::watch::Life;
+use crate::drivers::docker::watch::{ContainerState, Life};
 use crate::drivers::{Endpoint, Facts, Order, Running, Shell, Task, Usage, WindowSize};
 use crate::model::{Cause, Exit, Failure, Sandbox, SandboxPhase, Stage, fact};
 use crate::quote;
@@ -50,6 +50,8 @@ pub struct Process {
     made_of: Facts,
     shared: Arc<Shared>,
     meter: Meter,
+    /// MiB; 0 is none.
+    quota: u64,
     _supervision: AbortOnDropHandle<()>,
     /// Nothing of it is left.
     is_gone: bool,
@@ -107,7 +109,7 @@ impl Process {
         let supervision = tokio::spawn(supervision.run(pump));
         let mut made_of: Facts = vec![
             ("command".into(), quote::line(&command).into()),
-            ("sandbox".into(), lot.name.to_string().into()),
+            (fact::SANDBOX.into(), lot.name.clone()),
             ("container".into(), short(&cell.room.id).into()),
             ("image".into(), spec.profile.image.as_str().into()),
             ("user".into(), cell.user.to_string().into()),
@@ -117,6 +119,7 @@ impl Process {
         }
         Ok(Self {
             meter: Meter::new(cell.clone()),
+            quota: spec.staging.quota_mb,
             house,
             lot,
             cell,
@@ -185,10 +188,14 @@ impl Running for Process {
         };
         facts.push((fact::STATUS.into(), status.into()));
         if let Some(filled) = *self.shared.filled.lock() {
-            facts.push(("workspace".into(), format!("{filled} MiB").into()));
+            let text = match self.quota {
+                0 => format!("{filled} MiB"),
+                quota => format!("{filled} of {quota} MiB"),
+            };
+            facts.push((fact::WORKSPACE.into(), text.into()));
         }
         if let Some(health) = self.meter.health(self.lot.population()) {
-            facts.push(("sandbox health".into(), health.into()));
+            facts.push((fact::SANDBOX_HEALTH.into(), health.into()));
         }
         let of_container = state.facts().into_iter();
         let told = [fact::OUT_OF_MEMORY, fact::ENGINE, "events"];
@@ -216,7 +223,15 @@ impl Running for Process {
     }
 
     fn usage(&mut self) -> Task<'_, Option<Usage>> {
-        Box::pin(async { Ok(self.meter.usage().await) })
+        Box::pin(async {
+            let population = self.lot.population();
+            let before = self.meter.health(population);
+            let usage = self.meter.usage().await;
+            if self.meter.health(population) != before {
+                self.shared.facts.send_replace(());
+            }
+            Ok(usage)
+        })
     }
 
     fn inspect(&self) -> Task<'static, Option<String>> {
@@ -287,6 +302,7 @@ impl Supervision {
 
     async fn ended(&self, mut pump: AbortOnDropHandle<()>) -> End {
         let mut states = self.cell.room.states();
+        let mut ends = self.cell.room.ends();
         let mut look = Instant::now() + LOOK;
         let mut failed_looks = 0;
         loop {
@@ -297,6 +313,7 @@ impl Supervision {
             tokio::select! {
                 _ = &mut pump => break,
                 exit = closed => return Err(broken(exit)),
+                () = self.exec.heard_of(&mut ends) => {}
                 () = sleep_until(look) => {}
             }
             look = Instant::now() + LOOK;
@@ -351,18 +368,27 @@ impl Supervision {
                 .failed(cause)
                 .hint("it must be in the image, or be installed by the project"));
         }
-        if exit.code == Some(KILLED) && self.was_killed_for_memory().await {
-            exit.out_of_memory = true;
+        if exit.code == Some(KILLED) {
+            match self.why_killed().await {
+                Some(Why::Broken(failure)) => return Err(failure),
+                Some(Why::Memory) => exit.out_of_memory = true,
+                None => {}
+            }
         }
         Ok(exit)
     }
 
-    /// The engine may tell of it a little later.
-    async fn was_killed_for_memory(&self) -> bool {
+    /// What is behind the end of a process that was killed; the engine may tell of it a little later.
+    async fn why_killed(&self) -> Option<Why> {
         let mut states = self.cell.room.states();
         let before = self.killed_for_memory;
-        let told = states.wait_for(|state| state.out_of_memory > before);
-        timeout(LAST_WORDS, told).await.is_ok()
+        let tells = |state: &ContainerState| state.exit.is_some() || state.out_of_memory > before;
+        let told = timeout(LAST_WORDS, states.wait_for(tells)).await;
+        let state = told.ok()?.ok()?;
+        Some(match state.exit.clone() {
+            Some(exit) => Why::Broken(broken(Some(exit))),
+            None => Why::Memory,
+        })
     }
 
     /// Resolves when it has filled more than it may, and has been killed for that.
@@ -384,6 +410,13 @@ impl Supervision {
             }
         }
     }
+}
+
+/// Why a process was killed.
+enum Why {
+    Broken(Failure),
+    /// The kernel did it for want of memory.
+    Memory,
 }
 
 /// The sandbox has ended, and all in it.

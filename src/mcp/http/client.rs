@@ -1,11 +1,13 @@
 //! One server's HTTP client: what each request carries, where it may go, and what is wrong in words.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use reqwest::header::{HeaderMap, HeaderName, HeaderValue, LOCATION};
+use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue, LOCATION};
 use reqwest::{Method, Response, StatusCode, Url};
 
+use super::login::Login;
 use super::{tls, words};
 use crate::model::{Cause, Failure, HttpServer, Reach, Stage, place};
 
@@ -26,6 +28,8 @@ pub(crate) struct Client {
     connect_timeout: Duration,
     /// The environment names a proxy for it, so that what cannot be reached may be that.
     proxied: bool,
+    /// What was handed out at a login, if the server may want one.
+    login: Option<Arc<Login>>,
     /// What must not be repeated when the server repeats it.
     secrets: Vec<String>,
 }
@@ -38,36 +42,46 @@ pub(crate) struct Ask<'a> {
     pub body: Bytes,
 }
 
+/// The connections to a server, as it is configured but for its headers. Encryption that is not asked for may be left
+/// out: what it stands on takes a while to read.
+pub(super) fn builder(server: &HttpServer, is_encrypted: bool) -> Result<reqwest::Client, Failure> {
+    let tls = if is_encrypted {
+        tls::config(server.ca_file.as_deref())?
+    } else {
+        tls::unused()?
+    };
+    let mut builder = reqwest::Client::builder()
+        .tls_backend_preconfigured(tls)
+        .user_agent(concat!("envdeck/", env!("CARGO_PKG_VERSION")))
+        .connect_timeout(server.connect_timeout)
+        .redirect(reqwest::redirect::Policy::none())
+        .referer(false)
+        .tcp_keepalive(KEEPALIVE)
+        .tcp_keepalive_interval(KEEPALIVE_INTERVAL)
+        .tcp_keepalive_retries(KEEPALIVE_PROBES)
+        .http2_keep_alive_interval(KEEPALIVE)
+        .http2_keep_alive_timeout(KEEPALIVE_INTERVAL)
+        .http2_adaptive_window(true);
+    if ignores_proxies(server) {
+        builder = builder.no_proxy();
+    }
+    builder
+        .build()
+        .map_err(|error| Failure::caused_by(Stage::Connect, "no HTTP client", error.without_url()))
+}
+
+fn ignores_proxies(server: &HttpServer) -> bool {
+    !server.trust_env || server.is_on_this_machine()
+}
+
 impl Client {
     pub fn new(server: &HttpServer) -> Result<Self, Failure> {
         let url = server.parsed().map_err(misconfigured)?;
-        let tls = match url.scheme() {
-            "https" => tls::config(server.ca_file.as_deref())?,
-            _ => tls::unused()?,
-        };
-        let mut builder = reqwest::Client::builder()
-            .tls_backend_preconfigured(tls)
-            .user_agent(concat!("envdeck/", env!("CARGO_PKG_VERSION")))
-            .connect_timeout(server.connect_timeout)
-            .redirect(reqwest::redirect::Policy::none())
-            .referer(false)
-            .tcp_keepalive(KEEPALIVE)
-            .tcp_keepalive_interval(KEEPALIVE_INTERVAL)
-            .tcp_keepalive_retries(KEEPALIVE_PROBES)
-            .http2_keep_alive_interval(KEEPALIVE)
-            .http2_keep_alive_timeout(KEEPALIVE_INTERVAL)
-            .http2_adaptive_window(true);
-        let ignores_proxies = !server.trust_env || server.is_on_this_machine();
-        if ignores_proxies {
-            builder = builder.no_proxy();
-        }
-        let http = builder.build().map_err(|error| {
-            Failure::caused_by(Stage::Connect, "no HTTP client", error.without_url())
-        })?;
         Ok(Self {
-            http,
+            http: builder(server, url.scheme() == "https")?,
+            login: None,
             server: place(&url),
-            proxied: !ignores_proxies && names_a_proxy(url.scheme()),
+            proxied: !ignores_proxies(server) && names_a_proxy(url.scheme()),
             url,
             headers: headers(server)?,
             connect_timeout: server.connect_timeout,
@@ -75,12 +89,40 @@ impl Client {
         })
     }
 
-    /// Sends it and waits for the head of the answer; redirects are followed within the origin.
+    /// The same, with what was handed out at a login.
+    pub fn logged_in(server: &HttpServer, login: Option<Arc<Login>>) -> Result<Self, Failure> {
+        let client = Self::new(server)?;
+        Ok(Self { login, ..client })
+    }
+
+    /// The login that the server may want.
+    pub fn login(&self) -> Option<&Login> {
+        self.login.as_deref()
+    }
+
+    /// Sends it and waits for the head of the answer; redirects are followed within the origin, and a key that the
+    /// server does not take any more is renewed.
     pub async fn send(&self, ask: Ask<'_>) -> Result<Response, Cause> {
+        let Some(login) = &self.login else {
+            return self.send_with(&ask, None).await;
+        };
+        let key = login.key();
+        let answer = self.send_with(&ask, key.as_ref()).await?;
+        let Some(refused) = key.filter(|_| answer.status() == StatusCode::UNAUTHORIZED) else {
+            return Ok(answer);
+        };
+        match login.renewed(&refused).await {
+            Some(key) => self.send_with(&ask, Some(&key)).await,
+            None => Ok(answer),
+        }
+    }
+
+    async fn send_with(&self, ask: &Ask<'_>, key: Option<&HeaderValue>) -> Result<Response, Cause> {
         let mut url = ask.url.clone();
         for _ in 0..=REDIRECTS {
             let mut headers = self.headers.clone();
             headers.extend(ask.headers.clone());
+            headers.extend(key.map(|key| (AUTHORIZATION, key.clone())));
             let request = self.http.request(ask.method.clone(), url.clone());
             let sent = request.headers(headers).body(ask.body.clone()).send().await;
             let answer = sent.map_err(|error| self.unreachable(&error))?;
@@ -99,7 +141,9 @@ impl Client {
     /// `detail` without what only the server and we may know.
     pub fn scrubbed(&self, detail: String) -> String {
         let known = |text: &str, secret: &String| text.replace(secret.as_str(), "•••");
-        let secrets = self.secrets.iter().filter(|secret| !secret.is_empty());
+        let token = self.login.as_ref().and_then(|login| login.token());
+        let secrets = self.secrets.iter().chain(&token);
+        let secrets = secrets.filter(|secret| !secret.is_empty());
         secrets.fold(detail, |text, secret| known(&text, secret))
     }
 

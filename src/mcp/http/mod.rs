@@ -8,7 +8,8 @@
 //!                                ├─ answer (JSON or events; streams that break)
 //!                                ├─ listen (what the server says by itself)
 //!                                ├─ legacy (the transport before this one)
-//!                                └─ session (its id; beginning again when the server forgot it)
+//!                                ├─ session (its id; beginning again when the server forgot it)
+//!                                └─ login (where the server wants one: the browser, the keys)
 //! ```
 
 mod answer;
@@ -17,6 +18,7 @@ mod client;
 mod events;
 mod legacy;
 mod listen;
+mod login;
 pub(super) mod mirror;
 mod post;
 mod ready;
@@ -25,6 +27,7 @@ pub(crate) mod tls;
 mod transport;
 pub(crate) mod words;
 
+pub use login::{Browser, Login, Logins};
 pub use ready::ready;
 
 /// For what is no MCP, but has the same to heed: redirects, TLS, limits, words.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderValue};
+use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderValue, WWW_AUTHENTICATE};
 use reqwest::{Method, Response};
 use tokio::time::{sleep, timeout};
 
@@ -208,7 +208,15 @@ pub(super) async fn post(
 
 async fn refused(http: &Http, session: &Session, answer: Response) -> Trouble {
     let status = answer.status().as_u16();
+    let challenge = answer.headers().get(WWW_AUTHENTICATE);
+    let challenge = challenge.and_then(|value| value.to_str().ok().map(str::to_owned));
     let body::Refusal { cause, rpc } = body::refusal(&http.client, answer).await;
+    let lacks_rights = |challenge: &String| challenge.contains("insufficient_scope");
+    let wants_login =
+        status == 401 || status == 403 && challenge.as_ref().is_some_and(lacks_rights);
+    if let Some(login) = http.client.login().filter(|_| wants_login) {
+        return Trouble::Failed(login.want(challenge, cause));
+    }
     let in_session = session.id.is_some() && http.has_sessions();
     let names_session =
         matches!(&cause, Cause::Http { said, .. } if said.to_lowercase().contains("session"));

@@ -69,10 +69,14 @@ pub(in crate::mcp) struct Transport {
 
 impl Transport {
     pub fn new(link: Arc<Link>, endpoint: HttpEndpoint) -> Result<Self, Failure> {
-        let HttpEndpoint { server, contact } = endpoint;
+        let HttpEndpoint {
+            server,
+            contact,
+            login,
+        } = endpoint;
         let (sender, streams) = mpsc::channel(1);
         let http = Http {
-            client: Client::new(&server)?,
+            client: Client::logged_in(&server, login)?,
             sessions: Sessions::new(link.clone()),
             legacy: Legacy::new(server.legacy_sse, sender),
             contact,

@@ -10,7 +10,7 @@ use crate::console::widgets::grid::{Column, Row};
 use crate::console::widgets::phase::{self, role};
 use crate::console::widgets::spark::progress_bar;
 use crate::console::widgets::text::{age, count, duration_short, size_coarse, width};
-use crate::model::{Instance, Phase};
+use crate::model::{Instance, Phase, fact};
 use crate::stores::lines::clean;
 
 /// The columns, the backend's as wide as the longest name needs.
@@ -48,7 +48,13 @@ pub fn row(instance: &Instance, cx: &Cx) -> Row {
         state(instance, cx),
         span(instance.id.short(), text),
         span(&instance.backend.name, text),
-        span(instance.backend.mode, dim),
+        // Those in one sandbox are seen to be.
+        span(
+            instance
+                .fact(fact::SANDBOX)
+                .unwrap_or(instance.backend.mode),
+            dim,
+        ),
         span(&instance.backend.transport.to_string(), dim),
     ];
     if let Some((text, role)) = tail(instance, cx.now) {

@@ -13,6 +13,7 @@ use crate::console::theme::{Role, Theme};
 use crate::console::widgets::grid::mark;
 use crate::console::widgets::pen::{Pen, row_starts};
 use crate::console::widgets::text::{age, skip};
+use crate::model::Transport;
 use crate::stores::lines::{Sgr, SgrColor};
 use crate::stores::logs::{LogLine, Severity, Source};
 
@@ -52,7 +53,7 @@ impl LogView {
         let text = body(line);
         let columns = self.text_columns();
         let looks = self.looks(line, text.len(), cx);
-        let (style, _) = styles(line.source, cx.theme);
+        let (style, _) = styles(line.source, self.is_stray(line.source, cx), cx.theme);
         let starts = if self.wraps {
             row_starts(&text, columns)
         } else {
@@ -84,9 +85,17 @@ impl LogView {
             Times::Relative => format!("{:>7} ", ago(cx.now.duration_since(line.at).as_secs())),
             Times::Off => String::new(),
         };
-        let (_, mark) = styles(line.source, cx.theme);
+        let is_stray = self.is_stray(line.source, cx);
+        let (_, mark) = styles(line.source, is_stray, cx.theme);
         pen.put(&time, cx.theme.style(Role::LogTime))
-            .put(&format!("{:<8}", name(line.source)), mark);
+            .put(&format!("{:<8}", name(line.source, is_stray)), mark);
+    }
+
+    /// On stdout, which is for messages alone: only a server over HTTP may say there what it likes.
+    fn is_stray(&self, source: Source, cx: &Cx) -> bool {
+        let instance = self.log.as_ref().and_then(|id| cx.fleet.instance(id));
+        let transport = instance.map(|instance| instance.backend.transport);
+        source == Source::Stdout && transport != Some(Transport::Http)
     }
 
     /// Stretches of a line that look different: the program's own colours, then matches over them.
@@ -116,20 +125,21 @@ fn visible_end(text: &str, start: usize, columns: usize) -> usize {
     start + crate::console::widgets::pen::fitting(&text[start..], columns)
 }
 
-fn name(source: Source) -> &'static str {
+fn name(source: Source, is_stray: bool) -> &'static str {
     match source {
         Source::Stderr => "stderr",
-        Source::Stdout => "stdout!",
+        Source::Stdout if is_stray => "stdout!",
+        Source::Stdout => "stdout",
         Source::Server(_) => "server",
         Source::Envdeck => "envdeck",
     }
 }
 
 /// Styles of the text and of the mark.
-fn styles(source: Source, theme: &Theme) -> (Style, Style) {
+fn styles(source: Source, is_stray: bool, theme: &Theme) -> (Style, Style) {
     let (text, mark) = match source {
-        Source::Stderr => (Role::Log, Role::LogStderr),
-        Source::Stdout => (Role::LogStdout, Role::LogStdout),
+        Source::Stdout if is_stray => (Role::LogStdout, Role::LogStdout),
+        Source::Stderr | Source::Stdout => (Role::Log, Role::LogStderr),
         Source::Server(level) if level >= Severity::Error => (Role::LevelError, Role::LogServer),
         Source::Server(Severity::Warning) => (Role::LevelWarn, Role::LogServer),
         Source::Server(_) => (Role::Log, Role::LogServer),

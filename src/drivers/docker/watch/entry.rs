@@ -1,9 +1,11 @@
 //! One watched container: what events and inspections make of its state, and what its log is told.
 
+use std::sync::Arc;
+
 use bollard::models::EventMessage;
 use jiff::Timestamp;
 use nix::sys::signal::Signal;
-use tokio::sync::watch;
+use tokio::sync::{broadcast, watch};
 
 use super::state::{ContainerState, Heard, Life, Look, exit};
 use crate::model::Exit;
@@ -12,9 +14,14 @@ use crate::stores::logs::{LogWriter, Source};
 /// The status of what SIGKILL ended: also the kernel, for want of memory.
 const KILLED: i32 = 137;
 
+/// Ends of what was executed in the container that somebody who is slow may have missed.
+const ENDS: usize = 64;
+
 pub(super) struct Entry {
     state: watch::Sender<ContainerState>,
     facts: watch::Sender<()>,
+    /// Ids of what was executed in it and has ended.
+    ends: broadcast::Sender<Arc<str>>,
     log: LogWriter,
     /// The newest event, nanoseconds of the engine's clock.
     heard: i64,
@@ -35,6 +42,7 @@ impl Entry {
         Self {
             state: watch::Sender::new(state),
             facts: watch::Sender::new(()),
+            ends: broadcast::Sender::new(ENDS),
             log,
             heard: 0,
             died: None,
@@ -46,6 +54,10 @@ impl Entry {
 
     pub fn subscribe(&self) -> (watch::Receiver<ContainerState>, watch::Receiver<()>) {
         (self.state.subscribe(), self.facts.subscribe())
+    }
+
+    pub fn ends(&self) -> broadcast::Receiver<Arc<str>> {
+        self.ends.subscribe()
     }
 
     pub fn state(&self) -> watch::Ref<'_, ContainerState> {
@@ -73,6 +85,12 @@ impl Entry {
 
     /// Returns whether it is a reason to look.
     pub fn hear(&mut self, event: &EventMessage) -> bool {
+        if event.action.as_deref() == Some("exec_die")
+            && let Some(id) = attribute(event, "execID")
+        {
+            // Usually nobody wants to know.
+            let _ = self.ends.send(id.into());
+        }
         let Some(what) = words(event) else {
             return false;
         };

@@ -18,7 +18,7 @@ mod tests;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
-use tokio::sync::{Notify, watch};
+use tokio::sync::{Notify, broadcast, watch};
 use tokio_util::task::AbortOnDropHandle;
 
 pub use self::state::{ContainerState, Healthcheck, Heard, Life, Verdict, exit};
@@ -109,6 +109,14 @@ impl Watched {
     /// For those who need the state as long as this subscription lives.
     pub fn states(&self) -> watch::Receiver<ContainerState> {
         self.state.clone()
+    }
+
+    /// The ids of what is executed in it, each when it has ended; nothing is told of what ended before.
+    pub fn ends(&self) -> broadcast::Receiver<Arc<str>> {
+        let roll = self.lease.shared.roll.lock();
+        let ends = roll.ends(&self.lease.container);
+        // The roll keeps the sender while a lease lives.
+        ends.unwrap_or_else(|| broadcast::channel(1).1)
     }
 
     /// Resolves with the next state. Cancel-safe.

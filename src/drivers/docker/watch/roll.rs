@@ -1,11 +1,12 @@
 //! The containers that somebody watches, and whom of them to look at next.
 
 use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bollard::models::{ContainerSummary, EventMessage};
 use jiff::Timestamp;
-use tokio::sync::watch;
+use tokio::sync::{broadcast, watch};
 
 use super::entry::Entry;
 use super::state::{ContainerState, Life, Look};
@@ -67,6 +68,11 @@ impl Roll {
         let receivers = line.entry.subscribe();
         self.mark(container);
         receivers
+    }
+
+    /// Of a container that was entered.
+    pub fn ends(&self, container: &str) -> Option<broadcast::Receiver<Arc<str>>> {
+        Some(self.by_container.get(container)?.entry.ends())
     }
 
     pub fn leave(&mut self, container: &str) {

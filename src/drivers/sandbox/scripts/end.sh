@@ -8,7 +8,7 @@ left() {
     done
     return 1
 }
-kill -s "$1" -1 2>/dev/null
+kill -s "$1" -- -1 2>/dev/null
 waited=0
 while left; do
     if [ "$waited" -ge "$2" ]; then
@@ -17,6 +17,6 @@ while left; do
     waited=$((waited + 1))
     sleep 0.1
     # What was started in the same moment, too.
-    [ "$1" != KILL ] || kill -s KILL -1 2>/dev/null
+    [ "$1" != KILL ] || kill -s KILL -- -1 2>/dev/null
 done
 exit 0

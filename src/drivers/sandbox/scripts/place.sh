@@ -8,4 +8,9 @@ mkdir "$1" 2>/dev/null || { [ -d "$1" ] && [ -O "$1" ]; } || {
     echo "$1 belongs to somebody else" >&2
     exit 91
 }
-cd "$1" && mkdir -p cache home tmp workspace
+cd "$1" || exit 91
+for one in cache home tmp workspace; do
+    if [ ! -d "$one" ] || [ -L "$one" ]; then
+        rm -rf "$one" && mkdir "$one" || exit 91
+    fi
+done

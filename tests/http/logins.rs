@@ -1,0 +1,344 @@
+//! Servers that want a login: it is given in a browser, which here is the test, kept, renewed, and never shown.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::process::Stdio;
+use std::sync::Arc;
+use std::time::Duration;
+
+use envdeck::drivers::Installed;
+use envdeck::mcp::http::{Browser, Logins};
+use envdeck::model::{
+    Backend, Command, Failure, HttpServer, InstanceId, Limits, Mode, Outcome, Phase, RunId,
+    Transport,
+};
+use tempfile::TempDir;
+use tokio::time::sleep;
+
+use crate::common::DEADLINE;
+use crate::common::operator::Operator;
+use crate::deck::{self, Deck};
+use crate::provider::Provider;
+
+/// A deck whose user has a browser that the test is.
+fn deck(provider: &Provider, home: &Path, browser: Browser) -> Deck {
+    let logins = Logins::new(&home.join("logins"), browser);
+    let drivers = Installed::knowing(home, vec![], Some(logins));
+    let backend = Backend {
+        mode: Mode::External(Box::new(HttpServer::at(&provider.url))),
+        transport: Transport::Http,
+        ..deck::backend("server")
+    };
+    let run = RunId::new("test");
+    Deck::on(Arc::new(drivers), run, vec![backend], Limits::default())
+}
+
+/// Opens nothing: the address is in the log.
+fn told() -> Browser {
+    Browser::Command("true".to_owned())
+}
+
+/// Begins a session with so many instances; returns the first of them.
+async fn begin(deck: &Deck, count: usize) -> InstanceId {
+    deck.handle.send(deck::open(&[("server", count)])).unwrap();
+    let has_all = |fleet: &envdeck::model::Fleet| fleet.instances().count() == count;
+    let fleet = deck.wait_until("the instances are there", has_all).await;
+    let mut instances = fleet.instances();
+    instances.next().unwrap().id.clone()
+}
+
+/// The address that the user is told, once it is.
+async fn address(deck: &Deck) -> String {
+    loop {
+        for instance in deck.fleet().instances() {
+            let log = deck.log(&instance.id);
+            let mut words = log.split_whitespace();
+            if let Some(url) = words.find(|word| word.contains("/authorize?")) {
+                return url.to_owned();
+            }
+        }
+        sleep(Duration::from_millis(10)).await;
+    }
+}
+
+/// What a browser does: goes there, and wherever it is sent; returns the last page.
+async fn visit(url: &str) -> String {
+    let tls = rustls::ClientConfig::builder_with_provider(Arc::new(
+        rustls::crypto::ring::default_provider(),
+    ));
+    let tls = tls.with_safe_default_protocol_versions().unwrap();
+    let tls = tls
+        .with_root_certificates(rustls::RootCertStore::empty())
+        .with_no_client_auth();
+    let client = reqwest::Client::builder()
+        .tls_backend_preconfigured(tls)
+        .no_proxy();
+    let page = client.build().unwrap().get(url).send().await.unwrap();
+    page.text().await.unwrap()
+}
+
+async fn ready(deck: &Deck, id: &InstanceId) {
+    deck.wait_for_phase(id, Phase::Ready).await;
+}
+
+async fn failed(deck: &Deck, id: &InstanceId) -> Failure {
+    let instance = deck.wait_for_phase(id, Phase::Failed).await;
+    instance.death.as_ref().unwrap().failure.clone()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_user_logs_in_once_for_all_instances_and_for_the_next_time() {
+    let provider = Provider::start().await;
+    let home = TempDir::with_prefix("envdeck-login-").unwrap();
+    let deck = deck(&provider, home.path(), told());
+    let id = begin(&deck, 3).await;
+    let url = address(&deck).await;
+    // Somebody else's page comes first, and is sent away.
+    let asked = url::Url::parse(&url).unwrap();
+    let back = asked
+        .query_pairs()
+        .find(|(name, _)| name == "redirect_uri")
+        .unwrap()
+        .1;
+    let page = visit(&format!("{back}?code=forged&state=other")).await;
+    assert!(page.contains("There is nothing here."), "{page}");
+    let page = visit(&url).await;
+    assert!(page.contains("Back to envdeck"), "{page}");
+    deck.wait_until("all are ready", |fleet| {
+        fleet
+            .instances()
+            .all(|instance| instance.phase == Phase::Ready)
+    })
+    .await;
+    assert!(matches!(deck.call(&id, "t", "{}").await, Outcome::Done(_)));
+    {
+        let book = provider.book.lock();
+        assert_eq!((book.visits.len(), book.exchanges.len()), (1, 1));
+        assert_eq!(book.visits[0]["code_challenge_method"], "S256");
+        assert_eq!(book.visits[0]["resource"], provider.url);
+        assert_eq!(book.visits[0]["scope"], "tools");
+        assert_eq!(book.exchanges[0]["resource"], provider.url);
+    }
+    // Kept, where only the user can read it, and shown nowhere.
+    let files: Vec<_> = fs::read_dir(home.path().join("logins"))
+        .unwrap()
+        .flatten()
+        .collect();
+    assert_eq!(files.len(), 1);
+    let mode = files[0].metadata().unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+    assert!(
+        fs::read_to_string(files[0].path())
+            .unwrap()
+            .contains("hush-1")
+    );
+    for instance in deck.fleet().instances() {
+        let shown = format!("{}{:?}", deck.log(&instance.id), instance.facts);
+        assert!(!shown.contains("hush"), "{shown}");
+    }
+    drop(deck);
+
+    let next = self::deck(&provider, home.path(), Browser::Nobody);
+    let id = begin(&next, 1).await;
+    ready(&next, &id).await;
+    assert_eq!(provider.book.lock().visits.len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_key_that_is_over_is_renewed_in_silence() {
+    let provider = Provider::start().await;
+    let home = TempDir::with_prefix("envdeck-login-").unwrap();
+    let deck = deck(&provider, home.path(), told());
+    let id = begin(&deck, 1).await;
+    visit(&address(&deck).await).await;
+    ready(&deck, &id).await;
+    provider.book.lock().expire();
+    assert!(matches!(deck.call(&id, "t", "{}").await, Outcome::Done(_)));
+    {
+        let book = provider.book.lock();
+        assert_eq!((book.visits.len(), book.exchanges.len()), (1, 2));
+        assert_eq!(book.exchanges[1]["grant_type"], "refresh_token");
+    }
+    drop(deck);
+    // Another run has to find out first where that is done.
+    provider.book.lock().expire();
+    let next = self::deck(&provider, home.path(), Browser::Nobody);
+    let id = begin(&next, 1).await;
+    ready(&next, &id).await;
+    assert_eq!(provider.book.lock().exchanges.len(), 3);
+    assert_eq!(provider.book.lock().registrations, 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_login_that_cannot_be_renewed_is_told_and_given_again_at_a_restart() {
+    let provider = Provider::start().await;
+    let home = TempDir::with_prefix("envdeck-login-").unwrap();
+    let deck = deck(&provider, home.path(), told());
+    let id = begin(&deck, 1).await;
+    let first = address(&deck).await;
+    visit(&first).await;
+    ready(&deck, &id).await;
+    {
+        let mut book = provider.book.lock();
+        book.expire();
+        book.refuses_renewal = true;
+    }
+    let Outcome::Failed(failure) = deck.call(&id, "t", "{}").await else {
+        panic!("it did not fail")
+    };
+    assert_eq!(failure.cause.kind(), "auth");
+    let place = HttpServer::at(&provider.url).place();
+    assert_eq!(
+        failure.to_string(),
+        format!("call: {place} asks for a login — restart it to log in again")
+    );
+    deck.handle.send(Command::Restart(id.clone())).unwrap();
+    deck.wait_for_phase(&id, Phase::Starting).await;
+    let again = loop {
+        let log = deck.log(&id);
+        let mut words = log
+            .split_whitespace()
+            .filter(|word| word.contains("/authorize?"));
+        match words.next_back() {
+            Some(url) if url != first => break url.to_owned(),
+            _ => sleep(Duration::from_millis(10)).await,
+        }
+    };
+    visit(&again).await;
+    ready(&deck, &id).await;
+    assert!(matches!(deck.call(&id, "t", "{}").await, Outcome::Done(_)));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_user_who_says_no_is_heard() {
+    let provider = Provider::start().await;
+    provider.book.lock().refuses_user = true;
+    let home = TempDir::with_prefix("envdeck-login-").unwrap();
+    let deck = deck(&provider, home.path(), told());
+    let id = begin(&deck, 1).await;
+    let page = visit(&address(&deck).await).await;
+    assert!(page.contains("The login was refused."), "{page}");
+    let failure = failed(&deck, &id).await;
+    assert_eq!(
+        failure.to_string(),
+        "connect: the login was refused: access_denied (not today)"
+    );
+    assert_eq!(failure.cause.kind(), "auth");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn where_nobody_is_there_to_log_in_it_says_what_to_do() {
+    let provider = Provider::start().await;
+    let home = TempDir::with_prefix("envdeck-login-").unwrap();
+    let deck = deck(&provider, home.path(), Browser::Nobody);
+    let id = begin(&deck, 1).await;
+    let place = HttpServer::at(&provider.url).place();
+    assert_eq!(
+        failed(&deck, &id).await.to_string(),
+        format!(
+            "connect: {place} asks for a login in a browser \
+             — run `envdeck tools --url {}` in a terminal once, or set `headers`",
+            provider.url
+        )
+    );
+    assert_eq!(provider.book.lock().registrations, 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_refusal_without_a_place_to_log_in_at_is_told_as_it_is() {
+    let provider = Provider::start().await;
+    provider.book.lock().is_silent = true;
+    let home = TempDir::with_prefix("envdeck-login-").unwrap();
+    let deck = deck(&provider, home.path(), told());
+    let id = begin(&deck, 1).await;
+    let place = HttpServer::at(&provider.url).place();
+    assert_eq!(
+        failed(&deck, &id).await.to_string(),
+        format!(
+            "connect: {place} answered 401 Unauthorized: who are you? \
+             — check the credentials in `headers`"
+        )
+    );
+}
+
+/// A browser that only notes where it is sent: to `told`, below `home`.
+fn noting(home: &Path) -> (std::path::PathBuf, std::path::PathBuf) {
+    let (script, told) = (home.join("browser"), home.join("told"));
+    let text = format!(
+        "#!/bin/sh\necho \"$1\" > '{0}.new'; mv '{0}.new' '{0}'\n",
+        told.display()
+    );
+    fs::write(&script, text).unwrap();
+    fs::set_permissions(&script, fs::Permissions::from_mode(0o700)).unwrap();
+    (script, told)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_operator_is_told_to_log_in_and_goes_on() {
+    let provider = Provider::start().await;
+    let home = TempDir::with_prefix("envdeck-login-").unwrap();
+    let (script, told) = noting(home.path());
+    let url = provider.url.clone();
+    let operator = tokio::task::spawn_blocking(move || {
+        let browser = script.to_str().unwrap();
+        let operator = Operator::run(&["--url", &url], &[("BROWSER", browser)]);
+        operator.pty.wait_for("log in with the browser", DEADLINE);
+        operator
+    });
+    let operator = operator.await.unwrap();
+    while !told.exists() {
+        sleep(Duration::from_millis(10)).await;
+    }
+    visit(fs::read_to_string(&told).unwrap().trim()).await;
+    let end = tokio::task::spawn_blocking(move || {
+        operator.pty.wait_for("● ready", DEADLINE);
+        operator.choose("t");
+        let screen = operator.send("t", "ok");
+        assert!(!screen.contains("hush"), "{screen}");
+        operator.quit();
+    });
+    end.await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_command_line_logs_in_with_the_browser_that_is_named() {
+    let provider = Provider::start().await;
+    let home = TempDir::with_prefix("envdeck-login-").unwrap();
+    let (script, told) = noting(home.path());
+    let envdeck = |browser: Option<&Path>| {
+        let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_envdeck"));
+        command
+            .args(["call", "t", "--url", &provider.url])
+            .env_clear();
+        command
+            .env("HOME", home.path())
+            .stdin(Stdio::null())
+            .kill_on_drop(true);
+        command.env("PATH", std::env::var_os("PATH").unwrap_or_default());
+        if let Some(browser) = browser {
+            command.env("BROWSER", browser);
+        }
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        command.spawn().unwrap()
+    };
+    let ended = envdeck(None).wait_with_output().await.unwrap();
+    assert_eq!(ended.status.code(), Some(3));
+    let said = String::from_utf8(ended.stderr).unwrap();
+    assert!(
+        said.contains("asks for a login in a browser — run `envdeck tools"),
+        "{said}"
+    );
+
+    let running = envdeck(Some(&script));
+    while !told.exists() {
+        sleep(Duration::from_millis(10)).await;
+    }
+    visit(fs::read_to_string(&told).unwrap().trim()).await;
+    let ended = running.wait_with_output().await.unwrap();
+    let said = String::from_utf8(ended.stdout).unwrap();
+    assert!(said.contains("done"), "{said} {:?}", ended.stderr);
+    // The next one needs no browser.
+    let ended = envdeck(None).wait_with_output().await.unwrap();
+    assert_eq!(ended.status.code(), Some(0));
+}
