@@ -2,8 +2,15 @@
 #![allow(clippy::unwrap_used)] // tests may
 
 mod actions;
+#[allow(dead_code)] // tests/drivers uses the rest of it
+#[path = "../drivers/bench.rs"]
+mod bench;
 mod connection;
+mod driver;
 mod peer;
 mod proxy;
 mod relay;
 mod runtime;
+#[allow(dead_code)]
+#[path = "../drivers/wire.rs"]
+mod wire;

@@ -11,7 +11,8 @@ use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::tungstenite::{Message, protocol::CloseFrame};
 use tokio_tungstenite::{WebSocketStream, accept_hdr_async_with_config};
 
-use envdeck::drivers::sandbox::remote::{Place, Tenant};
+use envdeck::drivers::sandbox::remote::Place;
+use envdeck::model::SandboxTenant;
 
 /// Far more than anything here takes, far less than a hang.
 pub const PATIENCE: Duration = Duration::from_secs(30);
@@ -43,7 +44,7 @@ impl Peer {
     /// The same, for a client of 0.5 or later.
     pub fn place_of_tenant(&self) -> Place {
         let mut place = self.place();
-        place.tenant = Some(Tenant {
+        place.tenant = Some(SandboxTenant {
             instance: "inst-0001".to_owned(),
             workspace: "workspace-0001".to_owned(),
             generation: 1,

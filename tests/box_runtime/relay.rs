@@ -46,7 +46,7 @@ impl Attached {
     async fn attach(target: Target) -> Self {
         let logs = LogStore::default();
         let id = InstanceId::new("one");
-        let relay = target.clone().attach(logs.writer(&id)).await.unwrap();
+        let relay = target.clone().attach(Some(logs.writer(&id))).await.unwrap();
         let endpoint = Endpoint::Stdio {
             read: relay.read,
             write: Box::new(relay.write),
@@ -142,7 +142,7 @@ async fn a_server_is_spoken_to_as_if_it_were_here() {
         let mut one = Attached::start(&runtime, &connection, &["--noise", "no message"]).await;
         assert!(one.says("no message"), "{:?}", one.log());
         let tools = one.client.list_tools(PATIENCE).await.unwrap();
-        assert_eq!(tools.len(), 8);
+        assert_eq!(tools.len(), 10);
         let text = "héllo 世界 \u{1f980} \"quoted\" \\ \r\n end";
         assert_eq!(one.call("echo", json!({ "text": text })).await, text);
         assert_eq!(
@@ -289,7 +289,7 @@ async fn a_second_client_is_refused_instead_of_left_waiting() {
         let second = one
             .target
             .clone()
-            .attach(one.logs.writer(&InstanceId::new("two")))
+            .attach(Some(one.logs.writer(&InstanceId::new("two"))))
             .await;
         assert!(
             matches!(second, Err(NotAttached::Held)),
@@ -310,7 +310,7 @@ async fn a_second_client_is_refused_instead_of_left_waiting() {
         let third = one
             .target
             .clone()
-            .attach(one.logs.writer(&InstanceId::new("two")))
+            .attach(Some(one.logs.writer(&InstanceId::new("two"))))
             .await;
         let Err(NotAttached::Trouble(trouble)) = third else {
             panic!()

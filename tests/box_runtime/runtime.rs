@@ -7,8 +7,8 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use envdeck::drivers::sandbox::remote::actions::{MountMode, Network, ProcessSpec, SessionSpec};
-use envdeck::drivers::sandbox::remote::{Connection, Place, Tenant};
-use envdeck::model::Secret;
+use envdeck::drivers::sandbox::remote::{Connection, Place};
+use envdeck::model::{SandboxTenant, Secret};
 use tempfile::TempDir;
 use tokio::time::sleep;
 
@@ -126,6 +126,10 @@ impl Runtime {
         std::fs::read_to_string(self.directory.path().join("log")).unwrap_or_default()
     }
 
+    pub fn endpoint(&self) -> String {
+        format!("ws://127.0.0.1:{}", self.port)
+    }
+
     /// Where it is, and who we are there.
     pub fn place(&self) -> Place {
         self.place_at(self.port)
@@ -135,7 +139,7 @@ impl Runtime {
         let mut place = Place::at(&format!("ws://127.0.0.1:{port}")).unwrap();
         if self.version == Version::Chunks {
             place.token = Some(Secret::new(TOKEN));
-            place.tenant = Some(Tenant {
+            place.tenant = Some(SandboxTenant {
                 instance: "envdeck-tests".to_owned(),
                 workspace: "default".to_owned(),
                 generation: 1,

@@ -2,6 +2,7 @@
 //
 // Options: --stubborn (ignores the end of its input and SIGTERM), --cold MS (reads nothing at first), --banner TEXT
 // (to stderr), --noise TEXT (a line on stdout that is no message).
+import { readFileSync, readdirSync, statSync } from "node:fs";
 import { createInterface } from "node:readline";
 import { setTimeout as sleep } from "node:timers/promises";
 
@@ -19,6 +20,18 @@ const tools = {
   env: ({ name }) => text(process.env[name] ?? "<unset>"),
   big: ({ fill = "x", count }) => text(fill.repeat(count)),
   stderr: ({ text: value }) => (process.stderr.write(value + "\n"), text("said")),
+  size: ({ path }) => text(statSync(path).size),
+  // How many of us run here.
+  processes: () => {
+    const isUs = (pid) => {
+      try {
+        return readFileSync(`/proc/${pid}/cmdline`, "utf8").startsWith("node\0");
+      } catch {
+        return false;
+      }
+    };
+    return text(readdirSync("/proc").filter((pid) => /^[0-9]+$/.test(pid) && isUs(pid)).length);
+  },
   slow: async ({ ms }) => (await sleep(ms), text("slept")),
   // A notification and the answer in one write.
   both: (_, id) => {

@@ -23,8 +23,8 @@ const MARGIN: Duration = Duration::from_secs(15);
 /// For what only looks or makes a directory.
 const SHORT: Duration = Duration::from_secs(30);
 
-const PLACE: &str = include_str!("scripts/place.sh");
-const UNPACK: &str = include_str!("scripts/unpack.sh");
+pub(super) const PLACE: &str = include_str!("scripts/place.sh");
+pub(super) const UNPACK: &str = include_str!("scripts/unpack.sh");
 const END: &str = include_str!("scripts/end.sh");
 
 /// Cheap to clone.

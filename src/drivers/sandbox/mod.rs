@@ -4,7 +4,8 @@
 //! mod ── house (which sandbox?) ── container (what is it?) ── docker::room
 //!   │      └── cell: the user and the directory of one server in it
 //!   ├── provide: sandbox, project, dependencies ── workspace (paths, staging)
-//!   └── process: started, watched, ended for sure ── usage
+//!   ├── process: started, watched, ended for sure ── usage
+//!   └── remote: all of this in sandboxes of a runtime elsewhere
 //! ```
 //!
 //! Nothing ever runs on the host instead: a server that gets no sandbox is not started.
@@ -26,6 +27,7 @@ use parking_lot::Mutex;
 use self::house::House;
 use self::process::Process;
 use self::provide::{Provided, provide};
+use self::remote::Runtimes;
 use super::docker::Containers;
 use super::{Driver, Order, Running, Task};
 use crate::model::{Failure, InstanceId, Mode, RunId, Sandbox, SandboxPhase};
@@ -36,6 +38,8 @@ pub struct Sandboxes {
     house: Arc<House>,
     /// For starts that have not begun yet.
     prepared: Mutex<HashMap<InstanceId, Provided>>,
+    /// For those with an `endpoint`.
+    elsewhere: Runtimes,
 }
 
 impl Sandboxes {
@@ -45,28 +49,27 @@ impl Sandboxes {
             house: Arc::new(House::new(docker.clone())),
             docker,
             prepared: Mutex::default(),
+            elsewhere: Runtimes::default(),
         }
     }
 
-    async fn provide(&self, order: &Order) -> Result<Provided, Failure> {
-        let spec = spec(order)?;
-        if !spec.enabled {
-            let text = "sandboxes are switched off by the configuration";
-            let failure = SandboxPhase::BoxUnavailable.refused(text);
-            return Err(failure.hint("set global_box_options.enabled to true"));
-        }
+    async fn provide(&self, spec: &Sandbox, order: &Order) -> Result<Provided, Failure> {
         let reached = self.docker.reach_engine(spec.startup_timeout, order).await;
         reached.map_err(|failure| failure.or_at(SandboxPhase::BoxUnavailable))?;
         provide(&self.house, spec, order).await
     }
 
     async fn begin(&self, order: Order) -> Result<Box<dyn Running>, Failure> {
+        let spec = spec(&order)?;
+        if let Some(runtime) = &spec.runtime {
+            return self.elsewhere.start(spec, runtime, &order).await;
+        }
         let prepared = self.prepared.lock().remove(&order.instance);
         let provided = match prepared {
             Some(provided) if provided.cell.room.is_open() => provided,
-            _ => self.provide(&order).await?,
+            _ => self.provide(spec, &order).await?,
         };
-        let process = Process::start(self.house.clone(), provided, spec(&order)?, &order).await?;
+        let process = Process::start(self.house.clone(), provided, spec, &order).await?;
         Ok(Box::new(process))
     }
 }
@@ -85,7 +88,11 @@ impl Driver for Sandboxes {
 
     fn prepare(&self, order: Order) -> Task<'_, ()> {
         Box::pin(async move {
-            let provided = self.provide(&order).await?;
+            let spec = spec(&order)?;
+            if let Some(runtime) = &spec.runtime {
+                return self.elsewhere.prepare(spec, runtime, &order).await;
+            }
+            let provided = self.provide(spec, &order).await?;
             self.prepared.lock().insert(order.instance, provided);
             Ok(())
         })
@@ -103,12 +110,20 @@ impl Driver for Sandboxes {
 
     fn release(&self, instance: &InstanceId) -> Task<'_, ()> {
         self.prepared.lock().remove(instance);
-        Box::pin(self.house.release(instance))
+        // Whichever of them does not know it has nothing to do.
+        let (here, elsewhere) = (
+            self.house.release(instance),
+            self.elsewhere.release(instance),
+        );
+        Box::pin(async {
+            let (here, elsewhere) = tokio::join!(here, elsewhere);
+            here.and(elsewhere)
+        })
     }
 
     fn settle(&self) -> Task<'_, ()> {
         Box::pin(async {
-            self.house.settle().await;
+            tokio::join!(self.house.settle(), self.elsewhere.settle());
             self.docker.settle().await
         })
     }
@@ -116,7 +131,12 @@ impl Driver for Sandboxes {
 
 fn spec(order: &Order) -> Result<&Sandbox, Failure> {
     match &order.backend.mode {
-        Mode::Sandbox(spec) => Ok(spec),
+        Mode::Sandbox(spec) if spec.enabled => Ok(spec),
+        Mode::Sandbox(_) => {
+            let text = "sandboxes are switched off by the configuration";
+            let failure = SandboxPhase::BoxUnavailable.refused(text);
+            Err(failure.hint("set global_box_options.enabled to true"))
+        }
         other => {
             let text = format!("{} is not a box", other.name());
             Err(SandboxPhase::SessionCreate.refused(text))

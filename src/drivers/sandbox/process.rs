@@ -20,9 +20,9 @@ use crate::model::{Cause, Exit, Failure, Sandbox, SandboxPhase, Stage, fact};
 use crate::quote;
 use crate::stores::logs::{LogWriter, Source};
 
-const SERVE: &str = include_str!("scripts/serve.sh");
+pub(super) const SERVE: &str = include_str!("scripts/serve.sh");
 /// What that says, with the command behind it.
-const NOT_FOUND: &str = "envdeck: command not found: ";
+pub(super) const NOT_FOUND: &str = "envdeck: command not found: ";
 
 /// Between two looks whether it still runs, in case its end was missed.
 const LOOK: Duration = Duration::from_secs(5);
@@ -426,7 +426,7 @@ fn broken(exit: Option<Exit>) -> Failure {
     Failure::other(Stage::Run, text).hint("all servers in it ended; it is made again")
 }
 
-fn unknown() -> Exit {
+pub(super) fn unknown() -> Exit {
     Exit {
         code: None,
         signal: None,

@@ -21,9 +21,9 @@ use crate::drivers::Order;
 use crate::model::{Cause, Failure, HostPathMode, Sandbox, SandboxPhase, Stage};
 use crate::stores::logs::Source as Said;
 
-const INSTALL: &str = include_str!("scripts/install.sh");
+pub(super) const INSTALL: &str = include_str!("scripts/install.sh");
 /// Parts of a project that are on their way.
-const PARTS: usize = 4;
+pub(super) const PARTS: usize = 4;
 const PART: usize = 256 << 10;
 /// For the end of an installation that takes too long.
 const KILLING: Duration = Duration::from_secs(10);
@@ -50,7 +50,7 @@ pub async fn provide(
     command.extend(spec.args.iter().cloned());
     let mut project = None;
     if let Some(source) = source {
-        command = rewritten(&command, &source.path, &cell);
+        command = rewritten(&command, &source.path, cell.workspace());
         project = Some(source.path.clone());
         let manifest = source.manifest();
         stage(source, spec, &cell, order).await?;
@@ -67,7 +67,7 @@ pub async fn provide(
 }
 
 /// The project, if there is one.
-fn source(spec: &Sandbox) -> Result<Option<Source>, Failure> {
+pub(super) fn source(spec: &Sandbox) -> Result<Option<Source>, Failure> {
     let staging = &spec.staging;
     let directory = if let Some(directory) = &staging.host_path {
         Some(directory.clone())
@@ -83,8 +83,8 @@ fn source(spec: &Sandbox) -> Result<Option<Source>, Failure> {
     directory.map(open).transpose()
 }
 
-fn rewritten(command: &[String], project: &Path, cell: &Cell) -> Vec<String> {
-    let Some(place) = Place::new(project, cell.workspace()) else {
+pub(super) fn rewritten(command: &[String], project: &Path, workspace: String) -> Vec<String> {
+    let Some(place) = Place::new(project, workspace) else {
         return command.to_vec();
     };
     let mut words = command.iter();
@@ -116,7 +116,7 @@ async fn stage(source: Source, spec: &Sandbox, cell: &Cell, order: &Order) -> Re
     Ok(())
 }
 
-fn tell(tally: &Tally, shown: &str, spec: &Sandbox, order: &Order) {
+pub(super) fn tell(tally: &Tally, shown: &str, spec: &Sandbox, order: &Order) {
     let Tally {
         bytes,
         entries,
@@ -142,10 +142,7 @@ async fn install(
     cell: &Cell,
     order: &Order,
 ) -> Result<(), Failure> {
-    let kind = match manifest {
-        Manifest::Requirements | Manifest::Package => "python",
-        Manifest::Node => "node",
-    };
+    let kind = manifest.kind();
     order.steps.tell(format!("dep_install ({kind})"));
     let began = Instant::now();
     let mark = format!("{}/installed", cell.place);
@@ -211,15 +208,15 @@ impl Drop for Unfinished {
 }
 
 /// Writes parts of this size to whoever takes them.
-struct Feed {
+pub(super) struct Feed {
     sender: mpsc::Sender<Bytes>,
     part: Vec<u8>,
     /// They are not taken any more.
-    is_refused: Arc<AtomicBool>,
+    pub is_refused: Arc<AtomicBool>,
 }
 
 impl Feed {
-    fn new(sender: mpsc::Sender<Bytes>) -> Self {
+    pub fn new(sender: mpsc::Sender<Bytes>) -> Self {
         Self {
             sender,
             part: Vec::with_capacity(PART),

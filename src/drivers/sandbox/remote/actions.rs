@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::connection::Connection;
 use super::trouble::Trouble;
-use crate::model::Secret;
+use crate::model::{Exit, Secret};
 
 /// `docker run` may take 30 s, and runtimes before 0.5 make one sandbox after another.
 const CREATE: Duration = Duration::from_secs(60);
@@ -130,6 +130,17 @@ pub struct Process {
     /// The last 4000 characters at most; empty after bursts.
     #[serde(default)]
     pub stderr_preview: String,
+}
+
+impl Process {
+    /// How it ended, as far as a runtime knows.
+    pub fn exit(&self) -> Exit {
+        Exit {
+            code: self.exit_code,
+            signal: None,
+            out_of_memory: false,
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]

@@ -58,6 +58,15 @@ struct Shared {
     _open: DropGuard,
 }
 
+/// A connection that others keep open.
+pub struct Weak(std::sync::Weak<Shared>);
+
+impl Weak {
+    pub fn upgrade(&self) -> Option<Connection> {
+        self.0.upgrade().map(Connection)
+    }
+}
+
 /// How it is with the connection.
 #[derive(Clone)]
 pub enum Standing {
@@ -97,6 +106,11 @@ impl Connection {
             knock,
             _open: closing.drop_guard(),
         }))
+    }
+
+    /// The same for as long as somebody else keeps it open.
+    pub fn downgrade(&self) -> Weak {
+        Weak(Arc::downgrade(&self.0))
     }
 
     pub fn place(&self) -> &Place {

@@ -1,11 +1,12 @@
 //! Sandboxes of a Box runtime that somebody else runs, reached over web sockets.
 //!
 //! ```text
-//! place ── who we are there, URLs, headers
-//! socket ── one WebSocket: TLS, deadlines, why it could not be opened
-//! connection ── keeps one for actions, in turn ── link (one socket: who waits for which reply?)
+//! sites (which sandbox?) ── provide (directory, project, dependencies) ── job (one thing from begin to end)
+//! process ── started, attached, seen to, ended ── stderr
 //! relay ── stdin and stdout of a process ── framing (lines), outgoing (messages), reattach (what became of it?), fence
 //! actions ── what can be asked of a runtime, typed ── trouble (why it was not done)
+//! connection ── keeps a socket for actions, one after another ── link (who waits for which reply?)
+//! socket ── one web socket: TLS, deadlines, why it could not be opened ── place (URLs, headers, ids)
 //! ```
 //!
 //! Two dialects are spoken: that of 0.4, which knows no tenants and relays whole lines, and that of 0.5 and
@@ -15,14 +16,90 @@ pub mod actions;
 pub mod connection;
 mod fence;
 mod framing;
+mod job;
 mod link;
 mod outgoing;
 mod place;
+mod process;
+mod provide;
 mod reattach;
 pub mod relay;
+mod sites;
 mod socket;
+mod stderr;
 mod trouble;
 
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+
 pub use self::connection::{Connection, Dialect};
-pub use self::place::{Place, Tenant};
+pub use self::place::Place;
 pub use self::trouble::Trouble;
+
+use self::process::Process;
+use self::provide::{Provided, provide};
+use self::sites::Sites;
+use super::{Order, Running, Task};
+use crate::model::{Failure, InstanceId, Sandbox, SandboxPhase, SandboxRuntime};
+
+/// Starts servers in sandboxes of Box runtimes.
+pub struct Runtimes {
+    sites: Arc<Sites>,
+    /// For starts that have not begun yet.
+    prepared: Mutex<HashMap<InstanceId, Provided>>,
+}
+
+impl Default for Runtimes {
+    fn default() -> Self {
+        Self {
+            sites: Arc::new(Sites::new()),
+            prepared: Mutex::default(),
+        }
+    }
+}
+
+impl Runtimes {
+    /// All that must be there before the server can be started.
+    pub async fn prepare(
+        &self,
+        spec: &Sandbox,
+        runtime: &SandboxRuntime,
+        order: &Order,
+    ) -> Result<(), Failure> {
+        let provided = provide(&self.sites, spec, runtime, order).await?;
+        self.prepared
+            .lock()
+            .insert(order.instance.clone(), provided);
+        Ok(())
+    }
+
+    pub async fn start(
+        &self,
+        spec: &Sandbox,
+        runtime: &SandboxRuntime,
+        order: &Order,
+    ) -> Result<Box<dyn Running>, Failure> {
+        let prepared = self.prepared.lock().remove(&order.instance);
+        let provided = match prepared {
+            Some(provided) => provided,
+            None => provide(&self.sites, spec, runtime, order).await?,
+        };
+        let dialect = provided.site.connection.dialect().await;
+        let dialect = dialect.map_err(|trouble| trouble.during(SandboxPhase::BoxUnavailable))?;
+        let process = Process::start(provided, dialect, spec, order).await?;
+        Ok(Box::new(process))
+    }
+
+    /// As [`super::super::Driver::release`].
+    pub fn release(&self, instance: &InstanceId) -> Task<'static, ()> {
+        self.prepared.lock().remove(instance);
+        Box::pin(self.sites.release(instance))
+    }
+
+    /// Resolves when nothing is being removed any more.
+    pub async fn settle(&self) {
+        self.sites.settle().await;
+    }
+}

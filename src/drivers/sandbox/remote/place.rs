@@ -6,7 +6,7 @@ use sha2::{Digest, Sha256};
 use tokio_tungstenite::tungstenite::http::{HeaderMap, HeaderName, HeaderValue};
 use url::Url;
 
-use crate::model::{Secret, place};
+use crate::model::{SandboxRuntime, SandboxTenant, Secret, place};
 
 const INSTANCE: HeaderName = HeaderName::from_static("x-langbot-instance-id");
 const TOKEN: HeaderName = HeaderName::from_static("x-langbot-box-control-token");
@@ -19,19 +19,9 @@ pub struct Place {
     url: Url,
     pub token: Option<Secret>,
     /// `None` for runtimes before 0.5, which know no tenants.
-    pub tenant: Option<Tenant>,
+    pub tenant: Option<SandboxTenant>,
     /// PEM certificates to trust besides those of the system.
     pub ca_file: Option<PathBuf>,
-}
-
-/// Who we are to a runtime since 0.5.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Tenant {
-    /// The first one that connects is the only one until the runtime ends.
-    pub instance: String,
-    pub workspace: String,
-    /// A higher one ends all sandboxes of lower ones.
-    pub generation: u64,
 }
 
 impl Place {
@@ -58,6 +48,18 @@ impl Place {
             token: None,
             tenant: None,
             ca_file: None,
+        })
+    }
+
+    /// The runtime that a configuration names.
+    ///
+    /// # Errors
+    /// As [`Place::at`].
+    pub fn of(runtime: &SandboxRuntime) -> Result<Self, String> {
+        Ok(Self {
+            token: runtime.token.clone(),
+            tenant: runtime.tenant.clone(),
+            ..Self::at(&runtime.endpoint)?
         })
     }
 
@@ -118,7 +120,7 @@ impl Place {
     /// What a runtime calls a session: since 0.5 the ids of all tenants are in one space.
     pub fn physical(&self, session: &str) -> String {
         match &self.tenant {
-            Some(tenant) => tenant.prefix() + session,
+            Some(tenant) => prefix(tenant) + session,
             None => session.to_owned(),
         }
     }
@@ -126,21 +128,20 @@ impl Place {
     /// `text` of a runtime without what only it calls our sessions.
     pub(super) fn logical(&self, text: &str) -> String {
         match &self.tenant {
-            Some(tenant) => text.replace(&tenant.prefix(), ""),
+            Some(tenant) => text.replace(&prefix(tenant), ""),
             None => text.to_owned(),
         }
     }
 }
 
-impl Tenant {
-    fn prefix(&self) -> String {
-        let mut digest = Sha256::new();
-        digest.update(&self.instance);
-        digest.update([0]);
-        digest.update(&self.workspace);
-        let digest = format!("{:x}", digest.finalize());
-        format!("ws-{}-g{}-", &digest[..24], self.generation)
-    }
+/// What the ids of a tenant's sessions begin with.
+fn prefix(tenant: &SandboxTenant) -> String {
+    let mut digest = Sha256::new();
+    digest.update(&tenant.instance);
+    digest.update([0]);
+    digest.update(&tenant.workspace);
+    let digest = format!("{:x}", digest.finalize());
+    format!("ws-{}-g{}-", &digest[..24], tenant.generation)
 }
 
 fn value(name: &str, text: &str) -> Result<HeaderValue, String> {
@@ -155,7 +156,7 @@ mod tests {
 
     fn tenant(place: Place) -> Place {
         Place {
-            tenant: Some(Tenant {
+            tenant: Some(SandboxTenant {
                 instance: "inst-0001".to_owned(),
                 workspace: "workspace-0001".to_owned(),
                 generation: 1,

@@ -15,7 +15,7 @@ use futures::stream::{SplitSink, SplitStream};
 use futures::{SinkExt, StreamExt};
 use tokio::io::{AsyncRead, DuplexStream, duplex};
 use tokio::sync::{mpsc, watch};
-use tokio::time::{MissedTickBehavior, interval, timeout};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
 use tokio_tungstenite::tungstenite::http::HeaderValue;
 use tokio_tungstenite::tungstenite::{Bytes as Payload, Message};
 use tokio_util::io::StreamReader;
@@ -42,6 +42,9 @@ const PING: Duration = Duration::from_secs(20);
 /// Nothing at all for so long, not even the answer to a ping, is worth a question.
 const SILENCE: Duration = Duration::from_secs(50);
 
+/// A runtime knows that a process has ended before it knows how.
+const STATUS: Duration = Duration::from_secs(2);
+const SOON: Duration = Duration::from_millis(20);
 /// For what a process still says when its input has ended.
 const LAST_WORDS: Duration = Duration::from_secs(5);
 /// For the last frame of a socket that we close.
@@ -96,12 +99,37 @@ pub enum NotAttached {
 }
 
 impl Target {
+    /// What the runtime knows of it.
     pub(super) async fn look(&self) -> Result<Process, Trouble> {
-        self.connection.process(&self.session, &self.process).await
+        let deadline = Instant::now() + STATUS;
+        loop {
+            let process = self
+                .connection
+                .process(&self.session, &self.process)
+                .await?;
+            let is_vague = process.status == ProcessStatus::Exited && process.exit_code.is_none();
+            if !is_vague || Instant::now() > deadline {
+                return Ok(process);
+            }
+            sleep(SOON).await;
+        }
     }
 
-    /// Attaches, if nobody else is: a runtime would let a second one wait without a word.
-    pub async fn attach(self, log: LogWriter) -> Result<Relay, NotAttached> {
+    /// The runtime ends it, more or less, and knows it no more.
+    pub(super) async fn forget(&self) -> Result<(), Trouble> {
+        let Self {
+            connection,
+            session,
+            process,
+        } = self;
+        match connection.stop_process(session, process).await {
+            Err(trouble) if !trouble.is_not_found() => Err(trouble),
+            _ => Ok(()),
+        }
+    }
+
+    /// Attaches, if nobody else is: a runtime would let a second one wait without a word. The log gets our remarks.
+    pub async fn attach(self, log: Option<LogWriter>) -> Result<Relay, NotAttached> {
         let dialect = self.connection.dialect().await?;
         let process = self.look().await?;
         if process.status == ProcessStatus::Exited {
@@ -120,7 +148,7 @@ impl Target {
                 _ => return Err(Trouble::Away(cause).into()),
             },
         };
-        Ok(Pump::start(self, dialect, log, socket))
+        Ok(Pump::start(self, dialect, Remarks(log), socket))
     }
 
     pub(super) async fn open(&self) -> Result<Socket, Cause> {
@@ -133,6 +161,17 @@ impl Target {
     }
 }
 
+/// Where what happens to a relay is told, if anywhere.
+struct Remarks(Option<LogWriter>);
+
+impl Remarks {
+    fn line(&self, text: &str) {
+        if let Some(log) = &self.0 {
+            log.line(Source::Envdeck, text);
+        }
+    }
+}
+
 /// Moves what a process says and hears.
 struct Pump {
     target: Target,
@@ -140,7 +179,7 @@ struct Pump {
     framing: Framing,
     messages: Messages<DuplexStream>,
     heard: mpsc::Sender<io::Result<Bytes>>,
-    log: LogWriter,
+    log: Remarks,
     state: watch::Sender<State>,
     /// The highest id of a request that was sent, and of one that was told to be lost.
     sent: u64,
@@ -161,7 +200,7 @@ enum Stop {
 }
 
 impl Pump {
-    fn start(target: Target, dialect: Dialect, log: LogWriter, socket: Socket) -> Relay {
+    fn start(target: Target, dialect: Dialect, log: Remarks, socket: Socket) -> Relay {
         let (write, input) = duplex(PIPE);
         let (heard, mut chunks) = mpsc::channel(CHUNKS);
         let (state, states) = watch::channel(State::Attached);
@@ -289,7 +328,7 @@ impl Pump {
     /// Said once of all the relays that one line costs.
     fn remark(&self, text: &str) {
         if self.fence.as_ref().is_none_or(Fence::is_first) {
-            self.log.line(Source::Envdeck, text);
+            self.log.line(text);
         }
     }
 
@@ -305,15 +344,9 @@ fn overlong() -> Cause {
 }
 
 /// The end of our input is the end of the process's, which a runtime can only bring about by forgetting it.
-async fn close_input(target: &Target, log: &LogWriter) {
-    let stopped = target
-        .connection
-        .stop_process(&target.session, &target.process);
-    if let Err(trouble) = stopped.await
-        && !trouble.is_not_found()
-    {
-        let text = format!("its input could not be closed: {trouble}");
-        log.line(Source::Envdeck, &text);
+async fn close_input(target: &Target, log: &Remarks) {
+    if let Err(trouble) = target.forget().await {
+        log.line(&format!("its input could not be closed: {trouble}"));
     }
 }
 
@@ -322,7 +355,7 @@ struct Ears<'a> {
     target: &'a Target,
     framing: &'a mut Framing,
     heard: &'a mpsc::Sender<io::Result<Bytes>>,
-    log: &'a LogWriter,
+    log: &'a Remarks,
     fence: Option<&'a Fence>,
     is_stuck: &'a AtomicBool,
 }
@@ -351,7 +384,7 @@ impl Ears<'_> {
                     }
                     let Piece { bytes, spoiled } = self.framing.take(text);
                     if spoiled > 0 {
-                        self.log.line(Source::Envdeck, SPOILED);
+                        self.log.line(SPOILED);
                     }
                     if self.heard.send(Ok(bytes)).await.is_err() {
                         return Stop::Unheard;
@@ -389,7 +422,7 @@ struct Mouth<'a> {
     target: &'a Target,
     messages: &'a mut Messages<DuplexStream>,
     heard: &'a mpsc::Sender<io::Result<Bytes>>,
-    log: &'a LogWriter,
+    log: &'a Remarks,
     sent: &'a mut u64,
     fence: Option<&'a Fence>,
     is_stuck: &'a AtomicBool,
@@ -446,7 +479,7 @@ impl Mouth<'_> {
     async fn refuse(&self, message: &Outgoing) {
         let (size, limit) = (message.text.len(), self.limit);
         let why = format!("a message of {size} bytes: the Box runtime takes at most {limit}");
-        self.log.line(Source::Envdeck, &why);
+        self.log.line(&why);
         if let Some(refusal) = message.refusal(&why) {
             let _ = self.heard.send(Ok(format!("{refusal}\n").into())).await;
         }

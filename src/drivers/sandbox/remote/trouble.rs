@@ -6,7 +6,7 @@ use std::time::Duration;
 use regex::Regex;
 
 use super::place::Place;
-use crate::model::{Cause, Failure, Reach, Stage};
+use crate::model::{Cause, Failure, Reach, SandboxPhase, Stage};
 
 /// Kept of what a runtime says; validators repeat whole requests.
 const SAID: usize = 600;
@@ -127,6 +127,23 @@ impl Trouble {
             Some(hint) => failure.hint(hint),
             None => failure,
         }
+    }
+
+    /// As a failure of this phase; one that would be the same the next time says so.
+    pub fn during(self, phase: SandboxPhase) -> Failure {
+        let is_lasting = match &self {
+            Trouble::Away(cause) => !is_outage(cause),
+            Trouble::Refused { kind, .. } => matches!(
+                kind,
+                Kind::Validation | Kind::Permission | Kind::Admission | Kind::SessionConflict
+            ),
+            _ => false,
+        };
+        let mut failure = self.at(phase.stage()).at(phase);
+        if is_lasting {
+            failure.cause = Cause::Config(failure.cause.to_string());
+        }
+        failure
     }
 
     fn hint(&self) -> Option<&'static str> {

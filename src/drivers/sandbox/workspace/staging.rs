@@ -56,6 +56,16 @@ pub enum Manifest {
     Node,
 }
 
+impl Manifest {
+    /// Whose packages it names, as the script that installs them calls it.
+    pub fn kind(self) -> &'static str {
+        match self {
+            Manifest::Requirements | Manifest::Package => "python",
+            Manifest::Node => "node",
+        }
+    }
+}
+
 /// An open project.
 #[derive(Debug)]
 pub struct Source {
