@@ -1,15 +1,16 @@
 //! `serve`: who may come in, and what is told on stderr.
 
 use nix::sys::signal::Signal;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::common::{DEADLINE, eventually};
-use crate::shell::Shell;
+use crate::shell::{Run, Said, Shell};
 
 /// Where the only envdeck of this shell listens, as `ps` tells.
 fn address(shell: &Shell) -> Option<String> {
-    let running = shell.run(&["ps", "--json"]).json();
-    let listens = running["running"][0]["listens"].as_str()?;
+    let said = shell.run(&["ps", "--json"]);
+    let running: Value = serde_json::from_str(&said.stdout).unwrap();
+    let listens = running["runs"][0]["listens"].as_str()?;
     Some(listens.to_owned())
 }
 
@@ -24,57 +25,20 @@ fn wait_for_address(shell: &Shell) -> String {
     found.unwrap()
 }
 
-/// Has a session opened and closed; returns the answers.
-async fn visit(address: &str, token: Option<&str>) -> Vec<Value> {
-    let client = reqwest::Client::new();
-    let mut answers = Vec::new();
-    let mut session = None;
-    let call = |name: &str, arguments: Value| {
-        json!({ "jsonrpc": "2.0", "id": 1, "method": "tools/call",
-                "params": { "name": name, "arguments": arguments } })
-    };
-    let hello = json!({ "jsonrpc": "2.0", "id": 0, "method": "initialize", "params": {
-        "protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": { "name": "test", "version": "1" } } });
-    let open =
-        json!({ "mcp_servers_requested": [{ "backend_name_ref": "demo", "num_instances": 1 }] });
-    for message in [
-        hello,
-        call("ping", json!({})),
-        call("initialize_session", open),
-    ] {
-        let mut request = client
-            .post(format!("http://{address}/mcp"))
-            .header("accept", "application/json, text/event-stream")
-            .header("content-type", "application/json")
-            .body(message.to_string());
-        if let Some(token) = token {
-            request = request.bearer_auth(token);
-        }
-        if let Some(session) = &session {
-            request = request.header("mcp-session-id", session);
-        }
-        let response = request.send().await.unwrap();
-        session = response
-            .headers()
-            .get("mcp-session-id")
-            .cloned()
-            .or(session);
-        let text = response.text().await.unwrap();
-        let json = text
-            .lines()
-            .find_map(|line| serde_json::from_str(line.trim_start_matches("data:")).ok());
-        answers.push(json.unwrap_or(Value::Null));
-    }
-    answers
+/// Another envdeck, as an agent that opens a session.
+fn visit(shell: &Shell, address: &str, more: &[&str]) -> Said {
+    let url = format!("http://{address}/mcp");
+    let open = r#"{"backends":[{"backend_name_ref":"demo","num_instances":1}]}"#;
+    let words = ["call", "initialize_session", "--json", open, "--url", &url];
+    shell.run(&[&words, more].concat())
 }
 
-#[tokio::test]
-async fn what_happens_is_told_as_json_lines() {
+#[test]
+fn what_happens_is_told_as_json_lines() {
     let shell = Shell::new();
     let run = shell.start(&["serve", "--port", "0", "--log-format", "json"]);
     let address = wait_for_address(&shell);
-    let answers = visit(&address, None).await;
-    assert_eq!(answers[2]["result"]["isError"], false, "{answers:?}");
+    visit(&shell, &address, &[]).code(0);
     run.signal(Signal::SIGTERM);
     let said = run.end();
     said.code(0);
@@ -102,20 +66,17 @@ async fn what_happens_is_told_as_json_lines() {
     shell.assert_clean();
 }
 
-#[tokio::test]
-async fn a_token_of_the_environment_is_asked_for_and_never_told() {
+#[test]
+fn a_token_of_the_environment_is_asked_for_and_never_told() {
     let shell = Shell::new();
     let mut command = shell.command(&["serve", "--port", "0"]);
     command.env("ENVDECK_TOKEN", "hunter2");
-    let run = crate::shell::Run::of(command.spawn().unwrap());
+    let run = Run::of(command.spawn().unwrap());
     let address = wait_for_address(&shell);
-    let stranger = visit(&address, None).await;
-    assert!(
-        stranger.iter().all(|answer| answer.get("result").is_none()),
-        "{stranger:?}"
-    );
-    let friend = visit(&address, Some("hunter2")).await;
-    assert_eq!(friend[2]["result"]["isError"], false, "{friend:?}");
+    let stranger = visit(&shell, &address, &[]);
+    assert!(stranger.code(3).stderr.contains("401"), "{stranger:?}");
+    let friend = ["-H", "Authorization: Bearer hunter2"];
+    visit(&shell, &address, &friend).code(0);
     run.signal(Signal::SIGINT);
     let said = run.end();
     said.code(0);

@@ -23,7 +23,7 @@ fn the_console_listens_and_shows_where() {
     ping.args(["call", "ping", "--text", "--url", &url]);
     let answered = ping.output().unwrap();
     assert!(answered.status.success(), "{answered:?}");
-    let open = r#"{"mcp_servers_requested":[{"backend_name_ref":"demo","num_instances":2}]}"#;
+    let open = r#"{"backends":[{"backend_name_ref":"demo","num_instances":2}]}"#;
     let mut agent = std::process::Command::new(ENVDECK);
     agent.args(["call", "initialize_session", "--json", open, "--url", &url]);
     assert!(agent.output().unwrap().status.success());
