@@ -171,10 +171,12 @@ pub(super) struct Tokens {
 }
 
 impl Core {
-    /// An id that no instance of this run has or had, as far as eight random digits allow.
+    /// An id that no instance of this run has or had, as far as eight random digits allow. It begins with a letter:
+    /// clients that guess types take `525e2366` for a number.
     pub fn new_instance_id(&self) -> InstanceId {
         loop {
-            let id = InstanceId::new(format!("{:08x}", rand::rng().random::<u32>()));
+            let number = rand::rng().random_range(0xa000_0000..=u32::MAX);
+            let id = InstanceId::new(format!("{number:08x}"));
             if !self.instances.read().contains_key(&id) {
                 return id;
             }

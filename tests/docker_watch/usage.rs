@@ -16,11 +16,15 @@ async fn ask(stats: &mut Stats) -> Option<Usage> {
 
 /// The first that is known.
 async fn first(stats: &mut Stats) -> Usage {
-    loop {
-        if let Some(usage) = ask(stats).await {
-            return usage;
+    let known = async {
+        loop {
+            if let Some(usage) = ask(stats).await {
+                return usage;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
         }
-    }
+    };
+    soon(known).await
 }
 
 #[tokio::test]

@@ -243,6 +243,18 @@ async fn where_nobody_is_there_to_log_in_it_says_what_to_do() {
         )
     );
     assert_eq!(provider.book.lock().registrations, 0);
+
+    // Somebody does it elsewhere.
+    let other = self::deck(&provider, home.path(), told());
+    begin(&other, 1).await;
+    visit(&address(&other).await).await;
+    other
+        .wait_until("it is ready", |fleet| {
+            fleet.instances().all(|one| one.phase == Phase::Ready)
+        })
+        .await;
+    deck.handle.send(Command::Restart(id.clone())).unwrap();
+    ready(&deck, &id).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

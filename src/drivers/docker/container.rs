@@ -102,6 +102,8 @@ impl Container {
         if timeout(goodbye, self.watched.ended()).await.is_err() {
             self.ask_to_end(grace, deadline).await;
         }
+        // What we remove ourselves is no news in its log.
+        drop(self.watched);
         self.footprint.remove().await
     }
 

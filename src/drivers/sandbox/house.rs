@@ -55,6 +55,10 @@ impl House {
 
     /// The sandbox of this order, and the place in it that is its own until it is released.
     pub async fn enter(&self, spec: &Sandbox, order: &Order) -> Result<(Arc<Lot>, Cell), Failure> {
+        if spec.runtime.is_some() {
+            let text = "a sandbox of a runtime elsewhere cannot be made here";
+            return Err(SandboxPhase::SessionCreate.refused(text));
+        }
         let lot = self.lot(spec, order);
         let room = self.room(&lot, spec, order).await;
         let room = room.map_err(|failure| failure.or_at(SandboxPhase::SessionCreate))?;

@@ -36,6 +36,15 @@ impl Login {
         let Some(wanted) = self.wanted.lock().clone() else {
             return Ok(());
         };
+        self.keys.read();
+        if self
+            .token()
+            .is_some_and(|token| Some(token) != wanted.refused)
+        {
+            // Or the user has, in another run.
+            *self.wanted.lock() = None;
+            return Ok(());
+        }
         let begun = timeout(DISCOVERY, self.begin(&wanted)).await;
         let begun = begun.unwrap_or_else(|_| Err(late("finding out where to log in", DISCOVERY)));
         let (session, callback) = begun?;

@@ -102,6 +102,8 @@ struct Wanted {
     challenge: Option<String>,
     /// The refusal, for when there turns out to be no way to log in.
     cause: Cause,
+    /// What we came with.
+    refused: Option<String>,
 }
 
 impl Login {
@@ -124,7 +126,11 @@ impl Login {
             return cause;
         };
         let server = server.clone();
-        *self.wanted.lock() = Some(Wanted { challenge, cause });
+        *self.wanted.lock() = Some(Wanted {
+            challenge,
+            cause,
+            refused: self.token(),
+        });
         Cause::LoginWanted { server }
     }
 }
