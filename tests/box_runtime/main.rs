@@ -14,3 +14,4 @@ mod runtime;
 #[allow(dead_code)]
 #[path = "../drivers/wire.rs"]
 mod wire;
+mod wires;

@@ -125,9 +125,14 @@ impl Guest {
         self.reply(&asked, status).await;
     }
 
+    /// The next request.
+    pub async fn request(&mut self) -> Value {
+        serde_json::from_str(&self.text().await).unwrap()
+    }
+
     /// The next request, which must be this.
     pub async fn asked(&mut self, action: &str) -> Value {
-        let request: Value = serde_json::from_str(&self.text().await).unwrap();
+        let request = self.request().await;
         assert_eq!(request["action"], action, "{request}");
         request
     }
@@ -170,5 +175,10 @@ impl Guest {
         };
         self.socket.send(Message::Close(Some(frame))).await.unwrap();
         self.left().await;
+    }
+
+    /// Is gone without a word.
+    pub fn vanish(self) {
+        drop(self.socket);
     }
 }

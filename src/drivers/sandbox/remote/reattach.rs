@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 
-use super::actions::ProcessStatus;
+use super::actions::{Process, ProcessStatus};
 use super::connection::Dialect;
 use super::relay::{End, Target};
 use super::socket::Socket;
@@ -12,6 +12,8 @@ use super::trouble::Trouble;
 
 /// Between two looks: doubles from the first to the last.
 const PAUSES: [Duration; 2] = [Duration::from_millis(50), Duration::from_secs(2)];
+/// Between the end of a process's output and the runtime's word of its end.
+const ENDING: Duration = Duration::from_secs(1);
 /// How long a runtime that is restarted or updated may be away.
 pub const ABSENCE: Duration = Duration::from_secs(300);
 /// How long a runtime since 0.5 holds the relay of a peer that is gone without a word: 47 s were seen.
@@ -30,10 +32,12 @@ pub struct Reattach {
     held: Option<Instant>,
     /// The runtime closed the last one itself, so that it holds it no more.
     in_order: bool,
+    /// Nothing else is known to have made it do so.
+    may_have_ended: bool,
 }
 
 impl Reattach {
-    pub fn new(target: Target, dialect: Dialect, in_order: bool) -> Self {
+    pub fn new(target: Target, dialect: Dialect, in_order: bool, may_have_ended: bool) -> Self {
         Self {
             target,
             dialect,
@@ -42,12 +46,13 @@ impl Reattach {
             refusals: 0,
             held: None,
             in_order,
+            may_have_ended,
         }
     }
 
     /// The next socket, or what became of the process; nothing if that is not known yet.
     pub async fn step(&mut self) -> Result<Socket, Option<End>> {
-        let process = match self.target.look().await {
+        let process = match self.look().await {
             Ok(process) => process,
             Err(trouble) => return Err(self.judge(trouble)),
         };
@@ -58,6 +63,18 @@ impl Reattach {
                 Ok(socket) => Ok(socket),
                 Err(cause) => Err(self.judge(Trouble::Away(cause))),
             },
+        }
+    }
+
+    /// A relay ends with its process, of which the runtime may not know yet.
+    async fn look(&self) -> Result<Process, Trouble> {
+        loop {
+            let process = self.target.look().await?;
+            let is_running = process.status == ProcessStatus::Running;
+            if !(is_running && self.may_have_ended && self.began.elapsed() < ENDING) {
+                return Ok(process);
+            }
+            sleep(PAUSES[0]).await;
         }
     }
 

@@ -285,11 +285,13 @@ impl Pump {
 
     /// The next socket, if the process still runs.
     async fn again(&mut self, cause: Cause, in_order: bool) -> Result<Socket, End> {
-        let mut reattach = Reattach::new(self.target.clone(), self.dialect, in_order);
         // Nothing else makes a runtime of 0.4 close it while the process runs.
         let is_overlong = in_order && self.dialect == Dialect::Lines;
         let cause = if is_overlong { overlong() } else { cause };
         self.fence = Fence::after(self.fence.take(), is_overlong && self.sent > 0)?;
+        let may_have_ended = in_order && self.fence.as_ref().is_none_or(Fence::is_first);
+        let mut reattach =
+            Reattach::new(self.target.clone(), self.dialect, in_order, may_have_ended);
         loop {
             let step = reattach.step().await;
             // Whoever waits is told as soon as it is known that the process has not simply ended.
