@@ -47,8 +47,8 @@ pub struct Site {
     key: String,
     /// Instances that will need it until they are released.
     tenants: Mutex<HashSet<InstanceId>>,
-    /// Locked while it is made or deleted.
-    made: tokio::sync::Mutex<()>,
+    /// Locked while it is made or deleted; whether it may be there.
+    made: tokio::sync::Mutex<bool>,
 }
 
 impl Sites {
@@ -79,10 +79,13 @@ impl Sites {
         ready.map_err(|trouble| trouble.during(SandboxPhase::BoxUnavailable))?;
         let phase = SandboxPhase::SessionCreate;
         order.steps.tell(phase.to_string());
-        let _made = site.made.lock().await;
+        let mut made = site.made.lock().await;
+        // Whatever the answer is.
+        *made = true;
         let session = site.connection.create_session(&site.spec).await;
         let session = session.map_err(|trouble| trouble.during(phase))?;
-        Ok((site.clone(), session))
+        drop(made);
+        Ok((site, session))
     }
 
     /// From now on the instance counts as a tenant.
@@ -197,7 +200,10 @@ impl Site {
 
     /// With all that runs in it.
     pub async fn delete(&self) -> Result<(), Failure> {
-        let _made = self.made.lock().await;
+        let mut made = self.made.lock().await;
+        if !std::mem::take(&mut *made) {
+            return Ok(());
+        }
         let mut tries = DELETIONS;
         loop {
             tries -= 1;
@@ -207,6 +213,7 @@ impl Site {
                 // One of 0.4 trips over processes that end in the same moment.
                 Err(Trouble::Refused { .. }) if tries > 0 => {}
                 Err(trouble) => {
+                    *made = true;
                     let name = &self.spec.session_id;
                     let hint = format!("session {name} may be left on the Box runtime");
                     return Err(trouble.at(Stage::Remove).hint(hint));
