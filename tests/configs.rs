@@ -650,7 +650,7 @@ fn check_summarises_a_valid_file() {
     let expected = "FILE: ok: 3 backends
   one    local_process, stdio, session: server
   two    local_docker, http, session: memory (not built into this version)
-  three  remote_http_api, http, session: http://host
+  three  remote_http_api, http, session: three at http://host
 ";
     assert_eq!(out.replace(file.to_str().unwrap(), "FILE"), expected);
     let (code, out, _) = check(&fixtures("valid").join("no_backends.yaml"));

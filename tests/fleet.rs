@@ -5,10 +5,10 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use envdeck::config::{backend_infos, demo};
 use envdeck::model::{
-    Backend, BackendInfo, Call, CallId, CallState, Caller, Cause, DeathCard, Event, Failure, Fleet,
-    Happening, HealthPolicy, InstanceId, Mode, Outcome, Phase, Probe, Progress, RestartPolicy,
-    ResultId, Sample, Scope, SessionId, Stage, Transport,
+    BackendInfo, Call, CallId, CallState, Caller, Cause, DeathCard, Event, Failure, Fleet,
+    Happening, InstanceId, Outcome, Phase, Probe, Progress, ResultId, Sample, SessionId, Stage,
 };
 use jiff::Timestamp;
 use proptest::prelude::*;
@@ -24,21 +24,7 @@ fn instance(number: u8) -> InstanceId {
 }
 
 fn backend() -> Arc<BackendInfo> {
-    let backend = Backend {
-        name: "demo".into(),
-        kind: "everything".to_owned(),
-        mode: Mode::Embedded,
-        scope: Scope::Session,
-        transport: Transport::Stdio,
-        startup_check: None,
-        restart: RestartPolicy::Never,
-        health: HealthPolicy::default(),
-        start_timeout: Duration::from_secs(30),
-        call_timeout: Duration::from_secs(60),
-        call_max_timeout: Duration::from_secs(600),
-        stop_grace: Duration::from_secs(5),
-    };
-    Arc::new(BackendInfo::of(&backend, true))
+    backend_infos(&demo(), &|_| true)[0].clone()
 }
 
 fn call(id: u64, number: u8) -> Call {

@@ -44,7 +44,9 @@ fn summary(mode: &Mode) -> String {
         }
         Mode::LocalDocker(docker) => docker.image.clone(),
         Mode::External(server) => server.shown_url(),
-        Mode::RemoteHttpApi(remote) => remote.api.shown_url(),
+        Mode::RemoteHttpApi(remote) => {
+            format!("{} at {}", remote.resource_type, remote.api.shown_url())
+        }
     }
 }
 

@@ -7,8 +7,8 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::{
-    Backend, BackendName, Call, CallId, CallState, Caller, Event, Failure, GatewayInfo, Happening,
-    InstanceId, Mode, Phase, Scope, SessionId, ToolSpec, Transport,
+    BackendName, Call, CallId, CallState, Caller, Event, Failure, GatewayInfo, Happening,
+    InstanceId, Phase, Scope, SessionId, ToolSpec, Transport,
 };
 
 /// The session that owns the shared instances; it lives as long as the orchestrator.
@@ -37,41 +37,6 @@ pub struct BackendInfo {
     pub available: bool,
     /// What it runs, without any secret: `npx server-filesystem /data`.
     pub summary: Arc<str>,
-}
-
-impl BackendInfo {
-    /// What may be shown of `backend`.
-    pub fn of(backend: &Backend, available: bool) -> Self {
-        Self {
-            name: backend.name.clone(),
-            kind: backend.kind.as_str().into(),
-            mode: backend.mode.short(),
-            transport: backend.transport,
-            scope: backend.scope,
-            available,
-            summary: summary(&backend.mode).into(),
-        }
-    }
-}
-
-/// What a backend runs. Environments, headers and tokens are left out: they may hold secrets.
-fn summary(mode: &Mode) -> String {
-    match mode {
-        Mode::Embedded => "demo server inside envdeck".to_owned(),
-        Mode::LocalProcess(process) => {
-            let words = std::iter::once(&process.command).chain(&process.args);
-            words.map(String::as_str).collect::<Vec<_>>().join(" ")
-        }
-        Mode::Sandbox(sandbox) => {
-            let words = std::iter::once(&sandbox.command).chain(&sandbox.args);
-            words.map(String::as_str).collect::<Vec<_>>().join(" ")
-        }
-        Mode::LocalDocker(docker) => docker.image.clone(),
-        Mode::External(server) => server.shown_url(),
-        Mode::RemoteHttpApi(remote) => {
-            format!("{} at {}", remote.resource_type, remote.api.shown_url())
-        }
-    }
 }
 
 /// Which generation of the protocol a connection speaks.

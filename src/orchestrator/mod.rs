@@ -41,9 +41,9 @@ pub use crate::drivers::Shell;
 
 use self::core::{Core, Tokens};
 use self::hub::Hub;
-use crate::config::Config;
+use crate::config::{Config, backend_infos};
 use crate::drivers::Drivers;
-use crate::model::{BackendInfo, Failure, Fleet, InstanceId, RunId};
+use crate::model::{Failure, Fleet, InstanceId, RunId};
 use crate::stores::history::History;
 use crate::stores::logs::{EVENTS_LOG, LogStore};
 use crate::stores::results::ResultStore;
@@ -78,16 +78,7 @@ pub fn start(setup: Setup) -> Orchestrator {
         results,
         history,
     } = setup;
-    let backends: Arc<[_]> = config
-        .backends
-        .iter()
-        .map(|backend| {
-            Arc::new(BackendInfo::of(
-                backend,
-                drivers.driver(&backend.mode).is_ok(),
-            ))
-        })
-        .collect();
+    let backends = backend_infos(&config, &|mode| drivers.driver(mode).is_ok());
     let logs = LogStore::default();
     let events_log = logs.writer(&InstanceId::new(EVENTS_LOG));
     let (hub, reporter, outlets) = Hub::new(Fleet::new(backends.clone()), events_log);
