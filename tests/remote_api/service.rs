@@ -71,6 +71,8 @@ pub struct Orders {
     pub call: VecDeque<Manner>,
     /// What `Authorization` must say.
     pub authorization: Option<String>,
+    /// Idempotency keys mean nothing to it.
+    pub forgets_keys: bool,
     /// Where the instances are; beside the API if it is not said.
     pub elsewhere: bool,
 }
@@ -290,7 +292,11 @@ async fn create(service: Service, request: Request) -> Response {
     if heard.method != "POST" {
         return StatusCode::METHOD_NOT_ALLOWED.into_response();
     }
-    let known = key.and_then(|key| service.state.lock().answered.get(&key).cloned());
+    let known = key.and_then(|key| {
+        let stock = service.state.lock();
+        let known = stock.answered.get(&key).cloned();
+        known.filter(|_| !stock.orders.forgets_keys)
+    });
     if let Some(known) = known {
         return json(&known);
     }

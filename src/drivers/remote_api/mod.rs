@@ -33,6 +33,7 @@ pub use self::journal::configurations;
 
 use self::client::Api;
 use self::create::Creates;
+use self::delete::Unpaid;
 use self::journal::{Debt, Journal};
 use self::owned::World;
 use self::running::Remote;
@@ -92,10 +93,12 @@ impl RemoteApis {
         self.api(known.ok_or_else(|| reap::unknown(debt))?)
     }
 
-    async fn pay(&self, debt: &Debt, until: Instant) -> Result<(), Failure> {
-        let api = self.api_of(debt)?;
+    /// Removes what a debt stands for; else tells why that is not possible, and what is still owed.
+    async fn pay(&self, debt: &Debt, until: Instant) -> Result<(), (Failure, Vec<Debt>)> {
+        let api = self.api_of(debt);
+        let api = api.map_err(|failure| (failure, vec![debt.clone()]))?;
         let paid = api.pay(debt, until).await;
-        paid.map_err(|cause| reap::unpaid(debt, cause))
+        paid.map_err(|Unpaid { cause, left }| (reap::unpaid(debt, cause), left))
     }
 
     async fn begin(&self, order: Order) -> Result<Box<dyn Running>, Failure> {
@@ -164,7 +167,12 @@ impl Driver for RemoteApis {
             let debts = self.world.unheld();
             let paid = debts.iter().map(|debt| async move {
                 let paid = self.pay(debt, until).await;
-                paid.map(|()| self.world.paid(debt))
+                let (paid, left) = match paid {
+                    Ok(()) => (Ok(()), vec![]),
+                    Err((failure, left)) => (Err(failure), left),
+                };
+                self.world.settle(debt, left);
+                paid
             });
             reap::all_or_told(join_all(paid).await)
         })

@@ -109,7 +109,8 @@ async fn follow(http: &Http, sent: &Sent, answer: Response) -> Result<(), Cause>
 /// open while they work. The longer nothing comes the less often it is tried.
 async fn take_up(http: &Http, cursor: &Cursor, fruitless: u32) -> Option<Response> {
     let pause = cursor.retry.unwrap_or(PAUSE);
-    let mut pause = (pause * 2_u32.pow(fruitless.min(6))).min(LONGEST_PAUSE.max(pause));
+    let grown = pause.saturating_mul(2_u32.pow(fruitless.min(6)));
+    let mut pause = grown.min(LONGEST_PAUSE.max(pause));
     if fruitless > 0 {
         pause = pause.max(PAUSE);
     }
@@ -118,7 +119,7 @@ async fn take_up(http: &Http, cursor: &Cursor, fruitless: u32) -> Option<Respons
         match open(http, cursor).await {
             Ok(answer) => return Some(answer),
             // It may be on its way back.
-            Err(Cause::Unreachable { .. }) => pause = pause.max(PAUSE) * 2,
+            Err(Cause::Unreachable { .. }) => pause = pause.max(PAUSE).saturating_mul(2),
             Err(_) => return None,
         }
     }
