@@ -108,8 +108,8 @@ fn what_a_killed_run_left_is_offered_and_deleted() {
         "{said:#?}"
     );
     assert!(said.stderr.contains("i/1 ü: still there"), "{said:#?}");
-    assert_eq!(said.stdout, "");
     let said = gc(&shell, &[], Some("wrong"));
+    assert_eq!(said.stdout, "");
     assert!(
         said.stderr.contains("answered 401 Unauthorized"),
         "{said:#?}"

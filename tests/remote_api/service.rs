@@ -73,6 +73,8 @@ pub struct Orders {
     pub authorization: Option<String>,
     /// Idempotency keys mean nothing to it.
     pub forgets_keys: bool,
+    /// Its instances let nobody in.
+    pub locked: bool,
     /// Where the instances are; beside the API if it is not said.
     pub elsewhere: bool,
 }
@@ -387,6 +389,9 @@ async fn mcp(
             body: Value::Null,
         };
         stock.heard.push(heard);
+        if stock.orders.locked {
+            return StatusCode::UNAUTHORIZED.into_response();
+        }
         stock.instances.get(&id).cloned()
     };
     match instance {

@@ -262,7 +262,7 @@ async fn find_others(
         match api.pay(&other, until).await {
             Ok(()) => world.paid(&other),
             Err(unpaid) => {
-                tracing::warn!("remote instance {} stays: {}", other.name(), unpaid.cause)
+                tracing::warn!("remote instance {} stays: {}", other.name(), unpaid.cause);
             }
         }
     }
@@ -270,7 +270,7 @@ async fn find_others(
 
 /// The ids in an answer, as far as there are any.
 pub(super) fn ids(answer: &[u8]) -> Vec<String> {
-    let items = answer::items(answer).unwrap_or_default();
+    let items = answer::items(answer, &|text| text).unwrap_or_default();
     items.into_iter().filter_map(|item| item.id).collect()
 }
 
@@ -283,12 +283,12 @@ fn share(
     is_only: bool,
     waiters: Vec<Waiter>,
 ) {
-    let items = match answer::items(answer) {
+    let items = match answer::items(answer, &|text| api.scrubbed(text)) {
         Ok(items) => items,
         Err(why) => {
             world.paid(debt);
             let text = format!("{} answered, but {why}", api.place());
-            let cause = Cause::Protocol(api.scrubbed(text));
+            let cause = Cause::Protocol(text);
             return refuse(waiters, &failure(Stage::Create, cause));
         }
     };

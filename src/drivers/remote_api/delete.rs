@@ -97,10 +97,10 @@ impl Api {
     /// Deletes the instances of these debts.
     async fn pay_all(&self, debts: Vec<Debt>, until: Instant) -> Result<(), Unpaid> {
         let tell = |text: &str| tracing::debug!("delete {text}");
-        let deletes = debts
+        let requests = debts
             .iter()
             .map(|debt| self.delete(debt.name(), until, &tell));
-        let deleted = join_all(deletes).await;
+        let deleted = join_all(requests).await;
         let (mut first, mut left) = (None, vec![]);
         for (debt, deleted) in debts.into_iter().zip(deleted) {
             if let Err(cause) = deleted {

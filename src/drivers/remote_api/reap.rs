@@ -89,7 +89,7 @@ fn kind(debt: &Debt) -> &'static str {
 }
 
 /// Why a debt stays.
-pub(super) fn unpaid(debt: &Debt, cause: Cause) -> Failure {
+pub(super) fn unpaid(debt: &Debt, cause: &Cause) -> Failure {
     let hint = match cause {
         Cause::Other(_) => "look there for what nobody uses",
         _ => "`envdeck gc` and the next start try again",

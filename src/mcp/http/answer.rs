@@ -30,8 +30,9 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 const ATTEMPTS: u32 = 4;
 /// Bytes of an unreadable answer that may be shown.
 const START: usize = 4 << 10;
-/// Characters of it that are.
+/// Characters of it that are; and of an event that is none.
 const EXCERPT: usize = 80;
+const EVENT: usize = 200;
 
 /// A stream of events.
 pub(super) type Stream = Events<Box<dyn AsyncRead + Send + Unpin>>;
@@ -189,11 +190,13 @@ pub(super) async fn hear(http: &Http, data: Bytes, of: Option<u64>) {
     if data.is_empty() {
         return;
     }
-    let start = data.slice(..data.len().min(200));
+    let start = data.slice(..data.len().min(START));
     if let Err(problem) = hear_body(&http.link, data, of).await {
-        let start = String::from_utf8_lossy(&start);
-        let text = format!("dropped an event that is not JSON-RPC: {problem}: {start}");
-        http.remark(&http.client.scrubbed(text));
+        let start = String::from_utf8_lossy(&start).into_owned();
+        let start = wire::excerpt(&http.client.scrubbed(start), EVENT);
+        http.remark(&format!(
+            "dropped an event that is not JSON-RPC: {problem}: {start}"
+        ));
     }
 }
 
