@@ -85,7 +85,7 @@ pub async fn bind(options: &GatewayOptions) -> Result<TcpListener, Failure> {
     let unusable = |error| {
         let (host, port) = wanted;
         let context = format!("cannot listen on {host}:{port}");
-        Failure::caused_by(Stage::Config, context, error)
+        Failure::caused_by(Stage::Check, context, error)
     };
     let addresses: Vec<_> = tokio::net::lookup_host(wanted)
         .await
@@ -109,7 +109,7 @@ pub fn start(
     let context = "the address that is listened on is not known";
     let address = listener
         .local_addr()
-        .map_err(|error| Failure::caused_by(Stage::Config, context, error))?;
+        .map_err(|error| Failure::caused_by(Stage::Check, context, error))?;
     guard::check_address(&address, &config.gateway)?;
     let endpoint = Arc::new(Endpoint {
         options: config.gateway.clone(),

@@ -92,9 +92,17 @@ fn what_is_wrong_is_told_before_anything_starts() {
     );
     let open = shell.run(&["serve", "--host", "0.0.0.0", "--port", "0"]);
     assert!(
-        open.code(3).stderr.contains("set a token"),
+        open.code(2).stderr.contains("set a token"),
         "{}",
         open.stderr
+    );
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port().to_string();
+    let full = shell.run(&["serve", "--port", &port]);
+    assert!(
+        full.code(3).stderr.contains("cannot listen on 127.0.0.1"),
+        "{}",
+        full.stderr
     );
     shell.run(&["tools", "--url", "ftp://somewhere"]).complains(
         2,
@@ -106,5 +114,35 @@ fn what_is_wrong_is_told_before_anything_starts() {
             2,
             "envdeck: --run-arg: unknown option --memori — did you mean --memory?",
         );
+    shell.assert_clean();
+}
+
+#[test]
+fn without_a_word_about_it_the_predecessors_file_is_served() {
+    let shell = Shell::new();
+    let file = shell.home().join("mcp_agent_config.yaml");
+    let backends = "backends: [{ backend_name_ref: ours, orchestration_mode: embedded }]\n";
+    std::fs::write(&file, backends).unwrap();
+    let run = shell.start(&["serve", "--port", "0"]);
+    let address = wait_for_address(&shell);
+    let ask = |backend: &str| {
+        let url = format!("http://{address}/mcp");
+        let open = format!(r#"{{"backends":[{{"backend_name_ref":"{backend}"}}]}}"#);
+        let words = ["call", "initialize_session", "--json", &open, "--url", &url];
+        shell.run(&words).json()["structuredContent"]["initialized_backends"][0].clone()
+    };
+    assert_eq!(ask("ours")["instances"].as_array().unwrap().len(), 1);
+    assert_eq!(ask("demo")["error_message"], "there is no backend `demo`");
+    run.signal(Signal::SIGTERM);
+    run.end().code(0);
+    std::fs::write(&file, "backend: []\n").unwrap();
+    let wrong = shell.run(&["serve", "--port", "0"]);
+    assert!(
+        wrong
+            .code(2)
+            .stderr
+            .starts_with("mcp_agent_config.yaml:1:1: "),
+        "{wrong:?}"
+    );
     shell.assert_clean();
 }
