@@ -146,3 +146,55 @@ fn without_a_word_about_it_the_predecessors_file_is_served() {
     );
     shell.assert_clean();
 }
+
+#[test]
+#[ignore = "needs Docker and the images of tests/images/build"]
+fn clients_are_told_where_a_container_listens_and_what_it_was_made_from() {
+    let shell = Shell::new();
+    std::fs::create_dir(shell.home().join("data")).unwrap();
+    std::fs::write(shell.home().join("data/seed"), "sown").unwrap();
+    let config = "backends:
+  - backend_name_ref: listening
+    backend_type: everything
+    orchestration_mode: local_docker
+    docker_image: mcp/everything
+    container_port: 3001
+    container_command: [node, dist/index.js, streamableHttp]
+  - backend_name_ref: seeded
+    backend_type: filesystem
+    orchestration_mode: local_docker
+    mcp_transport: stdio
+    docker_image: envdeck-tests/tiny
+    template_data_path_host: data
+    container_template_data_path: /srv/data
+";
+    std::fs::write(shell.home().join("deck.yaml"), config).unwrap();
+    let run = shell.start(&["serve", "--port", "0", "--config", "deck.yaml"]);
+    let url = format!("http://{}/mcp", wait_for_address(&shell));
+    let open = r#"{"backends":[{"backend_name_ref":"listening"},{"backend_name_ref":"seeded"}]}"#;
+    let words = ["call", "initialize_session", "--json", open, "--url", &url];
+    let opened = shell.run(&words).json()["structuredContent"].clone();
+    let info = |index: usize| opened["initialized_backends"][index]["instances"][0].clone();
+
+    let listening = info(0);
+    assert_eq!(listening["mcp_transport"], "http", "{opened:#}");
+    let endpoint = listening["mcp_endpoint_url"].as_str().unwrap();
+    let port = &listening["internal_instance_details"]["host_port"];
+    assert_eq!(endpoint, format!("http://127.0.0.1:{port}/mcp"));
+    let direct = ["call", "echo", "message=hi", "--text", "--url", endpoint];
+    assert_eq!(shell.run(&direct).code(0).stdout, "Echo: hi\n");
+
+    let seeded = info(1);
+    let tag = seeded["committed_image_tag"].as_str().unwrap();
+    let exists = || {
+        shell
+            .bash(&format!("docker image inspect {tag}"))
+            .status
+            .success()
+    };
+    assert!(exists(), "{tag}");
+    run.signal(Signal::SIGTERM);
+    run.end().code(0);
+    assert!(!exists(), "{tag}");
+    shell.assert_clean();
+}
