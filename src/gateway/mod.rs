@@ -1,7 +1,7 @@
 //! The gateway: an MCP server on `/mcp` where agents open sessions of environments and call their tools.
 //!
 //! A request comes in through `accept` (connections and their deadlines), `guard` (who may come in) and
-//! `endpoint` (HTTP) to `post` (messages), `era` (which generation of the protocol) and `methods` (MCP); the
+//! `endpoint` (HTTP; `pages` for browsers) to `post` (messages), `era` (which generation of the protocol) and `methods` (MCP); the
 //! five `tools` of the contract become commands of the orchestrator. What a backend answers goes back in
 //! `pieces`: its bytes are neither parsed nor copied.
 //!
@@ -37,6 +37,7 @@ mod endpoint;
 mod era;
 mod guard;
 mod methods;
+mod pages;
 mod pieces;
 mod post;
 mod refusal;
