@@ -171,15 +171,21 @@ impl Host {
         while ends.heard().is_some() {}
         let mut progress = Progress::of(told);
         let left = runtime.block_on(async {
-            if let Some(gateway) = &gateway {
-                tokio::select! {
+            let is_hurried = match &gateway {
+                Some(gateway) => tokio::select! {
                     biased;
-                    () = insisted(&mut ends) => {}
-                    _ = gateway.drain(DRAIN) => {}
-                }
-            }
+                    () = insisted(&mut ends) => true,
+                    _ = gateway.drain(DRAIN) => false,
+                },
+                None => false,
+            };
             let report = |state| tell(&mut progress, state, is_told);
-            let mut left = orchestrator.shutdown(report, insisted(&mut ends)).await;
+            let insist = async {
+                if !is_hurried {
+                    insisted(&mut ends).await;
+                }
+            };
+            let mut left = orchestrator.shutdown(report, insist).await;
             left.extend(settle(&drivers, &mut ends).await);
             if let Some(gateway) = gateway {
                 gateway.stop().await;

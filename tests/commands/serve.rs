@@ -148,6 +148,55 @@ fn without_a_word_about_it_the_predecessors_file_is_served() {
 }
 
 #[test]
+fn a_second_signal_does_not_wait_for_calls_nor_for_graces() {
+    let shell = Shell::new();
+    let server = shell.stubborn();
+    let config = format!(
+        "backends:
+  - backend_name_ref: stubborn
+    orchestration_mode: local_process
+    command: sh
+    args: [-c, 'exec python3 \"$1\" 2>words', sh, {server}]
+    cwd: {home}
+    stop_grace: 2m
+",
+        home = shell.home().display()
+    );
+    std::fs::write(shell.home().join("deck.yaml"), config).unwrap();
+    let run = shell.start(&["serve", "--port", "0", "--config", "deck.yaml"]);
+    let address = wait_for_address(&shell);
+    let url = format!("http://{address}/mcp");
+    let open = r#"{"backends":[{"backend_name_ref":"stubborn"}]}"#;
+    let words = ["call", "initialize_session", "--json", open, "--url", &url];
+    let opened = shell.run(&words).json()["structuredContent"].clone();
+    let instance = &opened["initialized_backends"][0]["instances"][0]["instance_id"];
+    let silent = serde_json::json!({
+        "rk_session_id": opened["rk_session_id"], "backend_name_ref": "stubborn",
+        "instance_id": instance, "tool_name": "silent",
+    })
+    .to_string();
+    let call = [
+        "call",
+        "call_backend_tool",
+        "--json",
+        &silent,
+        "--url",
+        &url,
+    ];
+    let call = shell.start(&call);
+    let said = || std::fs::read_to_string(shell.home().join("words")).unwrap();
+    assert!(eventually(DEADLINE, || said().contains("silent now")));
+    run.signal(Signal::SIGTERM);
+    let is_closed = || std::net::TcpStream::connect(&address).is_err();
+    assert!(eventually(DEADLINE, is_closed));
+    run.signal(Signal::SIGTERM);
+    run.end().code(0);
+    let told = call.end();
+    assert!(told.code(1).stdout.contains("stopped"), "{told:?}");
+    shell.assert_clean();
+}
+
+#[test]
 #[ignore = "needs Docker and the images of tests/images/build"]
 fn clients_are_told_where_a_container_listens_and_what_it_was_made_from() {
     let shell = Shell::new();
