@@ -39,7 +39,7 @@ pub(super) struct Endpoint {
     pub guard: Guard,
     pub clients: Arc<Clients>,
     pub tools: Arc<Tools>,
-    /// Requests that are being worked on.
+    /// Requests that are being worked on and that the end waits for.
     pub busy: TaskTracker,
     /// No new ones.
     pub closing: CancellationToken,

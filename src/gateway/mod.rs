@@ -145,7 +145,8 @@ impl Gateway {
         self.address
     }
 
-    /// Takes nothing new, and gives what is under way so long to end. Returns how many requests did not.
+    /// Takes nothing new, and gives what is under way so long to end, but not what only starts. Returns how many
+    /// requests did not.
     pub async fn drain(&self, limit: Duration) -> usize {
         self.endpoint.closing.cancel();
         self.endpoint.busy.close();
@@ -156,7 +157,6 @@ impl Gateway {
     /// Ends all connections: in order, if that takes no longer than a moment.
     pub async fn stop(self) {
         self.drain(Duration::ZERO).await;
-        self.endpoint.clients.end_all();
         self.connections.close();
         let _ = timeout(GOODBYE, self.connections.wait()).await;
         self.abandon.cancel();
