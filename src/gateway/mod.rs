@@ -26,7 +26,9 @@
 //! - **`isError`** of a call is the backend's. Where a call never reached a backend, the text says why.
 //! - **A client that goes away** before it has its answer cancels what it asked for, in both eras: streams are not
 //!   resumed, so nobody could fetch the answer. A session that was still starting is closed; one that was opened
-//!   stays until it is cleaned up or idle for too long, for other connections may use it.
+//!   stays until it is cleaned up or idle for too long, for other connections may use it. But where its client has been
+//!   forgotten (`client_idle_timeout`), or has no session of the protocol by which to remember it, it is closed when
+//!   nobody has used it for as long.
 //! - **Batches** of messages, which only the revision 2025-03-26 had, are refused: no client sends them.
 //! - **Session ids** are random; whoever knows one may use the session, from any connection.
 

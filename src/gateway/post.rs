@@ -158,9 +158,11 @@ impl Endpoint {
             None => (None, tokio::sync::mpsc::channel(1).1),
         };
         let is_watched = listener.is_some();
+        let owner = asking.client.as_ref().filter(|_| tool == Tool::Initialize);
         let asker = Asker {
             name: asking.name,
             session: asking.client.as_ref().map(|client| client.id.clone()),
+            gone: owner.map(|client| client.ended.clone()),
             listener,
         };
         // The end does not wait for what it takes down at once.

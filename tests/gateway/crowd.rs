@@ -12,7 +12,8 @@ use crate::http::within;
 use crate::rig::{Rig, backends};
 
 const CLIENTS: u64 = 64;
-const IDLE: Duration = Duration::from_secs(2);
+/// No client that lives pauses for so long, however busy the machine is.
+const IDLE: Duration = Duration::from_secs(10);
 
 /// One client's life; `None` for one that was cut off somewhere in it.
 async fn live(address: std::net::SocketAddr, seed: u64) {
