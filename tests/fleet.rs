@@ -276,6 +276,10 @@ fn ended_calls_are_bounded_and_running_ones_never_dropped() {
     let it = fleet.instance(&instance(0)).unwrap();
     assert_eq!((it.calls, it.in_flight, it.errors), (4_999, 1, 0));
     assert!(it.latencies.len() <= 120);
+    // What took longest is the latest news.
+    apply(&mut fleet, about_calls(9, 1, 200));
+    assert!(!fleet.calls[&CallId(1)].is_running());
+    assert_eq!(fleet.calls.len(), 1_000);
 }
 
 #[test]
