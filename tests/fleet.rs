@@ -24,7 +24,7 @@ fn instance(number: u8) -> InstanceId {
 }
 
 fn backend() -> Arc<BackendInfo> {
-    backend_infos(&demo(), &|_| true)[0].clone()
+    backend_infos(&demo())[0].clone()
 }
 
 fn call(id: u64, number: u8) -> Call {

@@ -33,8 +33,6 @@ pub struct BackendInfo {
     pub mode: &'static str,
     pub transport: Transport,
     pub scope: Scope,
-    /// Whether instances of it can be made by this version.
-    pub available: bool,
     /// What it runs, without any secret: `npx server-filesystem /data`.
     pub summary: Arc<str>,
 }
