@@ -48,7 +48,9 @@ pub fn run(is_dry: bool, paths: &Paths, out: &mut dyn Write) -> anyhow::Result<E
                 .any(|left| (left.kind, &left.id) == (one.kind, &one.id))
         };
         let (there, gone): (Vec<_>, Vec<_>) = left.into_iter().partition(is_there);
-        tell(out, "removed", &gone)?;
+        if !gone.is_empty() || there.is_empty() {
+            tell(out, "removed", &gone)?;
+        }
         problems.extend(
             there
                 .iter()

@@ -28,6 +28,9 @@ pub struct Debt {
     pub session: String,
     /// Ours.
     pub instance: Option<String>,
+    /// The API does not know its key: what it made, if anything, cannot be found out from here.
+    #[serde(default)]
+    pub is_lost: bool,
     /// The body of the request, as text.
     pub asked: String,
     /// RFC 3339.
@@ -69,8 +72,24 @@ impl Debt {
         self.id.as_deref().unwrap_or(&self.key)
     }
 
+    /// What the request has made.
+    pub fn made(&self, id: &str) -> Self {
+        Self {
+            id: Some(id.to_owned()),
+            ..self.clone()
+        }
+    }
+
+    /// The request, once nobody can tell any more what it made.
+    pub fn lost(&self) -> Self {
+        Self {
+            is_lost: true,
+            ..self.clone()
+        }
+    }
+
     pub fn since() -> String {
-        Timestamp::now().to_string()
+        Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
     }
 }
 
@@ -102,18 +121,13 @@ impl Journal {
         self.change(|debts| debts.push(debt))
     }
 
-    /// Replaces a request by what it made.
-    pub fn answered(&self, key: &str, made: Vec<Debt>) -> io::Result<()> {
+    /// Replaces a debt by what is still owed: what a request made, or nothing.
+    pub fn settle(&self, debt: &Debt, left: Vec<Debt>) -> io::Result<()> {
+        let is_it = |one: &Debt| (&one.key, &one.id) == (&debt.key, &debt.id);
         self.change(|debts| {
-            debts.retain(|debt| debt.id.is_some() || debt.key != key);
-            debts.extend(made);
+            debts.retain(|debt| !is_it(debt));
+            debts.extend(left);
         })
-    }
-
-    /// Strikes out what is gone.
-    pub fn paid(&self, paid: &Debt) -> io::Result<()> {
-        let is_paid = |debt: &Debt| (&debt.key, &debt.id) == (&paid.key, &paid.id);
-        self.change(|debts| debts.retain(|debt| !is_paid(debt)))
     }
 
     fn change(&self, how: impl FnOnce(&mut Vec<Debt>)) -> io::Result<()> {

@@ -33,12 +33,13 @@ pub use self::journal::configurations;
 
 use self::client::Api;
 use self::create::Creates;
+use self::delete::Unpaid;
 use self::journal::{Debt, Journal};
 use self::owned::World;
 use self::running::Remote;
 use super::{Driver, HttpEndpoint, Order, Running, Task, Trace};
 use crate::mcp::http::ready;
-use crate::model::{Failure, HttpServer, Mode, RemoteApi, RunId, Secret, Stage};
+use crate::model::{Failure, HttpServer, Mode, RemoteApi, RemoteAuth, RunId, Secret, Stage};
 
 /// Of the time for a start, until when a new instance must answer: the rest is for the handshake.
 const WAITING: f64 = 0.8;
@@ -92,10 +93,12 @@ impl RemoteApis {
         self.api(known.ok_or_else(|| reap::unknown(debt))?)
     }
 
-    async fn pay(&self, debt: &Debt, until: Instant) -> Result<(), Failure> {
-        let api = self.api_of(debt)?;
+    /// Removes what a debt stands for; else tells why that is not possible, and what is still owed.
+    async fn pay(&self, debt: &Debt, until: Instant) -> Result<(), (Failure, Vec<Debt>)> {
+        let api = self.api_of(debt);
+        let api = api.map_err(|failure| (failure, vec![debt.clone()]))?;
         let paid = api.pay(debt, until).await;
-        paid.map_err(|cause| reap::unpaid(debt, cause))
+        paid.map_err(|Unpaid { cause, left }| (reap::unpaid(debt, &cause), left))
     }
 
     async fn begin(&self, order: Order) -> Result<Box<dyn Running>, Failure> {
@@ -107,7 +110,10 @@ impl RemoteApis {
         let api = self.api(&remote.api)?;
         let creates = &self.creates;
         let owned = creates.create(&self.world, &api, remote, &order).await?;
-        let endpoint = HttpEndpoint::from(server(&api, &owned.url));
+        let endpoint = HttpEndpoint {
+            if_refused: Some(if_refused(&api, &owned.url)),
+            ..HttpEndpoint::from(server(&api, &owned.url))
+        };
         order
             .steps
             .tell(format!("wait for {}", endpoint.server.place()));
@@ -128,6 +134,17 @@ fn server(api: &Api, url: &reqwest::Url) -> HttpServer {
             vec![]
         },
         ..of_api
+    }
+}
+
+/// What can be done about an instance that refuses the credentials which it gets.
+fn if_refused(api: &Api, url: &reqwest::Url) -> &'static str {
+    if !api.is_at_origin_of(url) {
+        "the credentials in `auth_details` go to the API's own origin only, and this is another"
+    } else if api.config.auth == RemoteAuth::None {
+        "it gets the credentials in `auth_details`, and there are none"
+    } else {
+        "it gets the credentials in `auth_details`: check them"
     }
 }
 
@@ -164,7 +181,12 @@ impl Driver for RemoteApis {
             let debts = self.world.unheld();
             let paid = debts.iter().map(|debt| async move {
                 let paid = self.pay(debt, until).await;
-                paid.map(|()| self.world.paid(debt))
+                let (paid, left) = match paid {
+                    Ok(()) => (Ok(()), vec![]),
+                    Err((failure, left)) => (Err(failure), left),
+                };
+                self.world.settle(debt, left);
+                paid
             });
             reap::all_or_told(join_all(paid).await)
         })

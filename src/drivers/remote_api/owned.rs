@@ -48,9 +48,14 @@ impl World {
         self.held.lock().contains(&name(debt))
     }
 
-    /// Strikes it out; a journal that keeps too much is better than one that stops us.
+    /// Strikes it out.
     pub fn paid(&self, debt: &Debt) {
-        if let Err(error) = self.journal.paid(debt) {
+        self.settle(debt, vec![]);
+    }
+
+    /// Replaces it by what is still owed; a journal that keeps too much is better than one that stops us.
+    pub fn settle(&self, debt: &Debt, left: Vec<Debt>) {
+        if let Err(error) = self.journal.settle(debt, left) {
             tracing::warn!(%error, "the journal of remote instances cannot be written");
         }
     }

@@ -7,7 +7,6 @@ use futures::future::join_all;
 use tokio::time::Instant;
 
 use super::RemoteApis;
-use super::client::failure;
 use super::journal::{self, Debt, Found};
 use crate::drivers::{Life, Trace};
 use crate::model::{Cause, Failure, InstanceId, RunId, Stage};
@@ -35,9 +34,10 @@ async fn settle(apis: &RemoteApis, found: Found) -> (usize, Vec<Failure>) {
     let until = Instant::now() + PATIENCE;
     let paid = join_all(found.debts.iter().map(|debt| apis.pay(debt, until))).await;
     let (mut left, mut failures) = (vec![], vec![]);
-    for (debt, paid) in found.debts.iter().zip(paid) {
-        if let Err(failure) = paid {
-            left.push(debt.clone());
+    for paid in paid {
+        if let Err((failure, owed)) = paid {
+            // What is lost is told, and then there is nothing more that could be done about it.
+            left.extend(owed.into_iter().filter(|debt| !debt.is_lost));
             failures.push(failure);
         }
     }
@@ -45,7 +45,7 @@ async fn settle(apis: &RemoteApis, found: Found) -> (usize, Vec<Failure>) {
         let text = "the journal of remote instances cannot be written";
         failures.push(Failure::caused_by(Stage::Remove, text, error));
     }
-    (found.debts.len() - left.len(), failures)
+    (found.debts.len().saturating_sub(left.len()), failures)
 }
 
 async fn look(directory: &Path) -> Result<Vec<Found>, Failure> {
@@ -89,14 +89,13 @@ fn kind(debt: &Debt) -> &'static str {
 }
 
 /// Why a debt stays.
-pub(super) fn unpaid(debt: &Debt, cause: Cause) -> Failure {
-    let failure = failure(Stage::Remove, cause);
-    let text = format!("{} {}: {}", kind(debt), debt.name(), failure.cause);
-    Failure {
-        cause: Cause::Other(text),
-        ..failure
-    }
-    .hint("`envdeck gc` and the next start try again")
+pub(super) fn unpaid(debt: &Debt, cause: &Cause) -> Failure {
+    let hint = match cause {
+        Cause::Other(_) => "look there for what nobody uses",
+        _ => "`envdeck gc` and the next start try again",
+    };
+    let text = format!("{} {}: {cause}", kind(debt), debt.name());
+    Failure::other(Stage::Remove, text).hint(hint)
 }
 
 /// Requests are under way that the end of the run does not wait for.
