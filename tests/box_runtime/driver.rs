@@ -40,6 +40,8 @@ impl Project {
                 endpoint: runtime.endpoint(),
                 token: place.token,
                 tenant: place.tenant,
+                ca_file: None,
+                configured_in: "envdeck.yaml".into(),
             }),
             sharing: Sharing::Session,
             profile: SandboxProfile {

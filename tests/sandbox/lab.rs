@@ -23,6 +23,8 @@ use tokio::time::sleep;
 
 use crate::deck::{Deck, backend, seconds};
 
+pub use crate::bench::until as eventually;
+
 /// Debian with Python, and the same with Node; `tests/images/build` makes them.
 pub const PYTHON: &str = "envdeck-tests/sandbox-python";
 pub const NODE: &str = "envdeck-tests/sandbox-node";
@@ -148,9 +150,11 @@ pub struct Lab {
     pub driver: Arc<Sandboxes>,
     pub run: RunId,
     pub projects: Projects,
+    address: Address,
 }
 
 impl Lab {
+    /// On the engine that the environment names.
     pub async fn new() -> Self {
         let address = Address::of_user().unwrap();
         let docker = connect(&address);
@@ -158,14 +162,21 @@ impl Lab {
             let found = docker.inspect_image(image).await;
             found.expect("the image is there: tests/images/build");
         }
+        Self::at(address)
+    }
+
+    pub fn at(address: Address) -> Self {
+        let docker = connect(&address);
         let run = RunId::new(format!("test-{:016x}", rand::random::<u64>()));
         let projects = Projects::new();
-        let containers = Containers::new(Engine::at(address), projects.path("copies"));
+        let containers = Containers::new(Engine::at(address.clone()), projects.path("copies"));
+        let driver = Sandboxes::new(Arc::new(containers), &projects.path("run"), &[]);
         Self {
             docker,
-            driver: Arc::new(Sandboxes::new(Arc::new(containers))),
+            driver: Arc::new(driver),
             run,
             projects,
+            address,
         }
     }
 
@@ -213,13 +224,13 @@ impl Lab {
 
 impl Drop for Lab {
     fn drop(&mut self) {
-        let run = self.run.clone();
+        let (run, address) = (self.run.clone(), self.address.clone());
         let clear_up = move || {
             let runtime = tokio::runtime::Builder::new_current_thread()
                 .enable_all()
                 .build();
             runtime.unwrap().block_on(async {
-                let docker = connect(&Address::of_user().unwrap());
+                let docker = connect(&address);
                 for id in containers(&docker, &run).await {
                     let force = RemoveContainerOptionsBuilder::new()
                         .force(true)
@@ -234,7 +245,8 @@ impl Drop for Lab {
     }
 }
 
-fn connect(address: &Address) -> Docker {
+/// A client that knows nothing of ours.
+pub fn connect(address: &Address) -> Docker {
     let Address::Unix(path) = address else {
         panic!("not a socket: {address}")
     };

@@ -15,7 +15,7 @@ use super::answer::{self, Item};
 use super::client::{Api, Request, Unanswered, failure};
 use super::journal::{Debt, Place};
 use super::owned::{Owned, World};
-use crate::drivers::{Order, Steps};
+use crate::drivers::{Order, Steps, journal};
 use crate::model::{Cause, Failure, InstanceId, RemoteHttpApi, Stage};
 use crate::stores::logs::{LogWriter, Source};
 
@@ -145,12 +145,11 @@ async fn commit(
         session: group.session.clone(),
         instance: None,
         asked: body.to_string(),
-        since: Debt::since(),
+        since: journal::since(),
     };
     // What cannot be remembered is not made.
     if let Err(error) = world.journal.owe(debt.clone()) {
-        let text = "the journal of remote instances cannot be written";
-        return refuse(waiters, &Failure::caused_by(Stage::Create, text, error));
+        return refuse(waiters, &journal::unwritten(Stage::Create, error));
     }
     match ask(api, &debt, &waiters, until).await {
         Ok(answer) => share(world, api, &debt, &answer, waiters),
@@ -299,7 +298,7 @@ fn take(
     }
     let debts = taken.iter().map(|(debt, _)| debt.clone()).collect();
     if let Err(error) = world.journal.answered(&debt.key, debts) {
-        tracing::warn!(%error, "the journal of remote instances cannot be written");
+        tracing::warn!("{}", journal::unwritten(Stage::Create, error));
     }
     let mut made = vec![];
     for (debt, item) in taken {

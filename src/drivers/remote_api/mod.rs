@@ -8,7 +8,7 @@
 //! ```
 //!
 //! The journal is written before a request is sent and struck out when an instance is gone, so that whatever happens
-//! to us somebody knows what to delete: the end of the run, the next start, or `envdeck gc` (`reap`).
+//! to us somebody knows what to delete: the end of the run, the next start, or `envdeck gc`.
 
 mod answer;
 mod budget;
@@ -18,8 +18,8 @@ mod create;
 mod delete;
 mod journal;
 mod owned;
-mod reap;
 mod running;
+mod words;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -29,13 +29,13 @@ use futures::future::join_all;
 use parking_lot::Mutex;
 use tokio::time::{Instant, timeout};
 
-pub use self::journal::configurations;
+pub use self::journal::Debt;
 
 use self::client::Api;
 use self::create::Creates;
-use self::journal::{Debt, Journal};
 use self::owned::World;
 use self::running::Remote;
+use super::journal::{self as debts, Journal};
 use super::{Driver, HttpEndpoint, Order, Running, Task, Trace};
 use crate::mcp::http::ready;
 use crate::model::{Failure, HttpServer, Mode, RemoteApi, RunId, Secret, Stage};
@@ -44,6 +44,8 @@ use crate::model::{Failure, HttpServer, Mode, RemoteApi, RunId, Secret, Stage};
 const WAITING: f64 = 0.8;
 /// For requests that are under way at the end of a run; what comes of them later, the journal knows.
 const FINISHING: Duration = Duration::from_secs(12);
+/// For deleting what killed runs left.
+const PATIENCE: Duration = Duration::from_secs(20);
 /// For what the end of a run tries once more.
 const SETTLING: Duration = Duration::from_secs(3);
 
@@ -89,13 +91,13 @@ impl RemoteApis {
             return Ok(api);
         }
         let known = self.known.iter().find(|api| debt.api.is(api));
-        self.api(known.ok_or_else(|| reap::unknown(debt))?)
+        self.api(known.ok_or_else(|| words::unknown(debt))?)
     }
 
     async fn pay(&self, debt: &Debt, until: Instant) -> Result<(), Failure> {
         let api = self.api_of(debt)?;
         let paid = api.pay(debt, until).await;
-        paid.map_err(|cause| reap::unpaid(debt, cause))
+        paid.map_err(|cause| words::unpaid(debt, cause))
     }
 
     async fn begin(&self, order: Order) -> Result<Box<dyn Running>, Failure> {
@@ -147,18 +149,22 @@ impl Driver for RemoteApis {
 
     fn reap(&self, run: &RunId) -> Task<'_, usize> {
         let run = run.clone();
-        Box::pin(async move { reap::reap(self, &run).await })
+        Box::pin(async move {
+            let until = Instant::now() + PATIENCE;
+            let pay = |debt| async move { self.pay(&debt, until).await };
+            debts::reap(&self.directory, &run, pay).await
+        })
     }
 
     fn traces(&self) -> Task<'_, Vec<Trace>> {
-        Box::pin(async { reap::traces(&self.directory).await })
+        Box::pin(async { debts::traces::<Debt>(&self.directory).await })
     }
 
     fn settle(&self) -> Task<'_, ()> {
         Box::pin(async move {
             self.world.tasks.close();
             if timeout(FINISHING, self.world.tasks.wait()).await.is_err() {
-                return Err(reap::unfinished(FINISHING));
+                return Err(words::unfinished(FINISHING));
             }
             let until = Instant::now() + SETTLING;
             let debts = self.world.unheld();
@@ -166,7 +172,7 @@ impl Driver for RemoteApis {
                 let paid = self.pay(debt, until).await;
                 paid.map(|()| self.world.paid(debt))
             });
-            reap::all_or_told(join_all(paid).await)
+            debts::all_or_told(join_all(paid).await)
         })
     }
 }

@@ -31,8 +31,6 @@ pub struct House {
 pub struct Lot {
     /// What those who share it see: `box-1a2b`.
     pub name: Arc<str>,
-    /// What the engine has it by, also if it does not tell what it has made.
-    holder: InstanceId,
     key: Arc<str>,
     /// Instances that will need it until they are released.
     tenants: Mutex<HashSet<InstanceId>>,
@@ -88,9 +86,10 @@ impl House {
         if let Some(broken) = slot.take() {
             let _ = broken.remove().await;
         }
-        let name = format!("envdeck-{}", lot.holder);
+        let holder = lot.holder();
+        let name = format!("envdeck-{holder}");
         let spec = container::spec(&spec.profile);
-        let room = self.docker.room(&spec, name, &lot.holder, order).await?;
+        let room = self.docker.room(&spec, name, &holder, order).await?;
         Ok(slot.insert(Arc::new(room)).clone())
     }
 
@@ -161,13 +160,18 @@ impl Lot {
         let name = names.find(|name| others.iter().all(|other| **other != **name));
         let name = name.unwrap_or_default();
         Self {
-            holder: InstanceId::new(format!("{name}-{:016x}", rand::random::<u64>())),
             name: name.into(),
             key,
             tenants: Mutex::default(),
             room: tokio::sync::Mutex::default(),
             cells: Mutex::default(),
         }
+    }
+
+    /// What the engine has a sandbox by, also if it does not tell what it has made. Of each its own: the last one may
+    /// still be there while the engine is away.
+    fn holder(&self) -> InstanceId {
+        InstanceId::new(format!("{}-{:016x}", self.name, rand::random::<u64>()))
     }
 
     /// The one that it had, if the sandbox is still the same.

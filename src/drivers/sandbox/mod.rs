@@ -20,6 +20,7 @@ mod usage;
 pub mod workspace;
 
 use std::collections::HashMap;
+use std::path::Path;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
@@ -29,8 +30,8 @@ use self::process::Process;
 use self::provide::{Provided, provide};
 use self::remote::Runtimes;
 use super::docker::Containers;
-use super::{Driver, Order, Running, Task};
-use crate::model::{Failure, InstanceId, Mode, RunId, Sandbox, SandboxPhase};
+use super::{Driver, Order, Running, Task, Trace};
+use crate::model::{Failure, InstanceId, Mode, RunId, Sandbox, SandboxPhase, SandboxRuntime};
 
 /// Starts servers in sandboxes.
 pub struct Sandboxes {
@@ -43,13 +44,14 @@ pub struct Sandboxes {
 }
 
 impl Sandboxes {
-    /// Sandboxes are containers of this engine.
-    pub fn new(docker: Arc<Containers>) -> Self {
+    /// Sandboxes are containers of this engine, or of runtimes elsewhere. `directory` is that of this run; what
+    /// killed runs left on `known` runtimes can be deleted.
+    pub fn new(docker: Arc<Containers>, directory: &Path, known: &[SandboxRuntime]) -> Self {
         Self {
             house: Arc::new(House::new(docker.clone())),
             docker,
             prepared: Mutex::default(),
-            elsewhere: Runtimes::default(),
+            elsewhere: Runtimes::new(directory, known),
         }
     }
 
@@ -102,10 +104,14 @@ impl Driver for Sandboxes {
         Box::pin(self.begin(order))
     }
 
-    /// What killed runs left are containers, which their driver removes.
+    /// What killed runs left here are containers, which their driver removes.
     fn reap(&self, run: &RunId) -> Task<'_, usize> {
-        let _ = run;
-        Box::pin(async { Ok(0) })
+        let run = run.clone();
+        Box::pin(async move { self.elsewhere.reap(&run).await })
+    }
+
+    fn traces(&self) -> Task<'_, Vec<Trace>> {
+        Box::pin(self.elsewhere.traces())
     }
 
     fn release(&self, instance: &InstanceId) -> Task<'_, ()> {
@@ -123,8 +129,8 @@ impl Driver for Sandboxes {
 
     fn settle(&self) -> Task<'_, ()> {
         Box::pin(async {
-            tokio::join!(self.house.settle(), self.elsewhere.settle());
-            self.docker.settle().await
+            let ((), elsewhere) = tokio::join!(self.house.settle(), self.elsewhere.settle());
+            self.docker.settle().await.and(elsewhere)
         })
     }
 }

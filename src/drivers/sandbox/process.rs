@@ -340,12 +340,19 @@ impl Supervision {
     async fn status(&self) -> Exit {
         let deadline = Instant::now() + LOOK;
         let mut pause = Duration::from_millis(5);
+        let mut is_away = false;
         while Instant::now() < deadline {
-            if let Ok(Some(exit)) = self.exec.exit().await {
-                return exit;
+            match self.exec.exit().await {
+                Ok(Some(exit)) => return exit,
+                Ok(None) => is_away = false,
+                // Its streams ended with the engine's.
+                Err(trouble) => is_away = trouble.is_outage(),
             }
             sleep(pause).await;
             pause = (pause * 2).min(LAST_WORDS);
+        }
+        if is_away {
+            return unknown();
         }
         self.log
             .line(Source::Envdeck, "it closed its streams and runs on: killed");

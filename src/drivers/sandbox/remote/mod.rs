@@ -1,7 +1,8 @@
 //! Sandboxes of a Box runtime that somebody else runs, reached over web sockets.
 //!
 //! ```text
-//! sites (which sandbox?) ── provide (directory, project, dependencies) ── job (one thing from begin to end)
+//! sites (which sandbox?) ── debt (which stay when we are gone?)
+//!   └── provide (directory, project, dependencies) ── job (one thing from begin to end)
 //! process ── started, attached, seen to, ended ── stderr
 //! relay ── stdin and stdout of a process ── framing (lines), outgoing (messages), reattach (what became of it?), fence
 //! actions ── what can be asked of a runtime, typed ── trouble (why it was not done)
@@ -14,6 +15,7 @@
 
 pub mod actions;
 pub mod connection;
+mod debt;
 mod fence;
 mod framing;
 mod job;
@@ -30,19 +32,21 @@ mod stderr;
 mod trouble;
 
 use std::collections::HashMap;
+use std::path::Path;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
 
 pub use self::connection::{Connection, Dialect};
+pub use self::debt::Debt;
 pub use self::place::Place;
 pub use self::trouble::Trouble;
 
 use self::process::Process;
 use self::provide::{Provided, provide};
 use self::sites::Sites;
-use super::{Order, Running, Task};
-use crate::model::{Failure, InstanceId, Sandbox, SandboxPhase, SandboxRuntime};
+use super::{Order, Running, Task, Trace};
+use crate::model::{Failure, InstanceId, RunId, Sandbox, SandboxPhase, SandboxRuntime};
 
 /// Starts servers in sandboxes of Box runtimes.
 pub struct Runtimes {
@@ -51,16 +55,15 @@ pub struct Runtimes {
     prepared: Mutex<HashMap<InstanceId, Provided>>,
 }
 
-impl Default for Runtimes {
-    fn default() -> Self {
+impl Runtimes {
+    /// `directory` is that of this run; what killed runs left on `known` runtimes can be deleted.
+    pub fn new(directory: &Path, known: &[SandboxRuntime]) -> Self {
         Self {
-            sites: Arc::new(Sites::new()),
+            sites: Arc::new(Sites::new(directory, known)),
             prepared: Mutex::default(),
         }
     }
-}
 
-impl Runtimes {
     /// All that must be there before the server can be started.
     pub async fn prepare(
         &self,
@@ -98,8 +101,18 @@ impl Runtimes {
         Box::pin(self.sites.release(instance))
     }
 
-    /// Resolves when nothing is being removed any more.
-    pub async fn settle(&self) {
-        self.sites.settle().await;
+    /// As [`super::super::Driver::reap`].
+    pub async fn reap(&self, run: &RunId) -> Result<usize, Failure> {
+        self.sites.reap(run).await
+    }
+
+    /// As [`super::super::Driver::traces`].
+    pub async fn traces(&self) -> Result<Vec<Trace>, Failure> {
+        self.sites.traces().await
+    }
+
+    /// As [`super::super::Driver::settle`].
+    pub async fn settle(&self) -> Result<(), Failure> {
+        self.sites.settle().await
     }
 }
