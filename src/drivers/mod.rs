@@ -10,6 +10,7 @@ pub mod process;
 pub mod remote_api;
 pub mod sandbox;
 mod shell;
+mod slot;
 mod traces;
 
 use std::collections::BTreeSet;
@@ -27,6 +28,7 @@ use tokio::sync::watch;
 pub use self::http_endpoint::{Contact, HttpEndpoint, Standing};
 pub use self::interruption::Interruption;
 pub use self::shell::Shell;
+pub use self::slot::{HeldSlot, Slot};
 pub use self::traces::{Life, Trace};
 
 use crate::mcp::http::Logins;
@@ -89,6 +91,8 @@ pub struct Order {
     pub run: RunId,
     /// Shown to the operator while it starts.
     pub steps: Steps,
+    /// Where it stands among other starts.
+    pub slot: Slot,
     /// The log of the instance; the driver writes stderr and its own remarks to it from the first byte.
     pub log: LogWriter,
 }

@@ -274,6 +274,39 @@ async fn a_refusal_without_a_place_to_log_in_at_is_told_as_it_is() {
     );
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nobody_elses_start_waits_for_a_login() {
+    let provider = Provider::start().await;
+    let home = TempDir::with_prefix("envdeck-login-").unwrap();
+    let logins = Logins::new(&home.path().join("logins"), told());
+    let drivers = Installed::knowing(home.path(), vec![], Some(logins));
+    let server = Backend {
+        mode: Mode::External(Box::new(HttpServer::at(&provider.url))),
+        transport: Transport::Http,
+        ..deck::backend("server")
+    };
+    let demo = Backend {
+        mode: Mode::Embedded,
+        ..deck::backend("demo")
+    };
+    let limits = Limits {
+        parallel_starts: 1,
+        ..Limits::default()
+    };
+    let run = RunId::new("test");
+    let deck = Deck::on(Arc::new(drivers), run, vec![server, demo], limits);
+    let id = begin(&deck, 1).await;
+    let url = address(&deck).await;
+    deck.handle.send(deck::open(&[("demo", 3)])).unwrap();
+    deck.wait_until("the others are ready", |fleet| {
+        let ready = fleet.instances().filter(|one| one.phase == Phase::Ready);
+        ready.count() == 3
+    })
+    .await;
+    visit(&url).await;
+    ready(&deck, &id).await;
+}
+
 /// A browser that only notes where it is sent: to `told`, below `home`.
 fn noting(home: &Path) -> (std::path::PathBuf, std::path::PathBuf) {
     let (script, told) = (home.join("browser"), home.join("told"));
