@@ -181,8 +181,13 @@ impl Lab {
     }
 
     pub fn deck(&self, backends: Vec<Backend>) -> Deck {
+        self.deck_with(64, backends)
+    }
+
+    /// So many may start at the same time.
+    pub fn deck_with(&self, parallel_starts: usize, backends: Vec<Backend>) -> Deck {
         let limits = Limits {
-            parallel_starts: 64,
+            parallel_starts,
             ..Limits::default()
         };
         let drivers = Arc::new(Only(self.driver.clone()));

@@ -11,6 +11,7 @@ use tokio_util::task::TaskTracker;
 
 use super::cell::Cell;
 use super::container;
+use super::usage::Population;
 use crate::drivers::Order;
 use crate::drivers::docker::Containers;
 use crate::drivers::docker::room::Room;
@@ -189,9 +190,13 @@ impl Lot {
         Ok(cell)
     }
 
-    /// How many servers have a place in it.
-    pub fn population(&self) -> usize {
-        self.cells.lock().len()
+    /// Who has a place in it.
+    pub fn population(&self) -> Population {
+        let cells = self.cells.lock();
+        Population {
+            servers: cells.len(),
+            filled: cells.values().filter_map(Cell::filled).sum(),
+        }
     }
 
     /// It cannot be trusted any more: removed with all that is in it, and made again for who needs it next.

@@ -3,8 +3,8 @@
 //! ```text
 //! mod ── house (which sandbox?) ── container (what is it?) ── docker::room
 //!   │      └── cell: the user and the directory of one server in it
-//!   ├── provide: sandbox, project, dependencies ── workspace (paths, staging)
-//!   ├── process: started, watched, ended for sure ── usage
+//!   ├── provide: directory, project, dependencies ── workspace (paths, staging), feed
+//!   ├── process: started, ended for sure ── supervision (how did it end?), usage, leash
 //!   └── remote: all of this in sandboxes of a runtime elsewhere
 //! ```
 //!
@@ -12,10 +12,14 @@
 
 mod cell;
 mod container;
+mod feed;
 mod house;
+mod leash;
 mod process;
 mod provide;
 pub mod remote;
+mod serve;
+mod supervision;
 mod usage;
 pub mod workspace;
 
@@ -25,13 +29,22 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
-use self::house::House;
+use self::cell::Cell;
+use self::house::{House, Lot};
+use self::leash::Leash;
 use self::process::Process;
-use self::provide::{Provided, provide};
+use self::provide::{Ready, provide, source};
 use self::remote::Runtimes;
 use super::docker::Containers;
 use super::{Driver, Order, Running, Task, Trace};
 use crate::model::{Failure, InstanceId, Mode, RunId, Sandbox, SandboxPhase, SandboxRuntime};
+
+/// A server that can be started.
+struct Provided {
+    lot: Arc<Lot>,
+    cell: Cell,
+    ready: Ready,
+}
 
 /// Starts servers in sandboxes.
 pub struct Sandboxes {
@@ -58,7 +71,12 @@ impl Sandboxes {
     async fn provide(&self, spec: &Sandbox, order: &Order) -> Result<Provided, Failure> {
         let reached = self.docker.reach_engine(spec.startup_timeout, order).await;
         reached.map_err(|failure| failure.or_at(SandboxPhase::BoxUnavailable))?;
-        provide(&self.house, spec, order).await
+        let source = source(spec)?;
+        let (lot, cell) = self.house.enter(spec, order).await?;
+        let leash = Leash::new(&self.house, &cell);
+        let ready = provide(&cell, source, spec, order).await?;
+        leash.loosen();
+        Ok(Provided { lot, cell, ready })
     }
 
     async fn begin(&self, order: Order) -> Result<Box<dyn Running>, Failure> {

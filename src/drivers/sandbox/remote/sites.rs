@@ -24,6 +24,7 @@ use super::job::{self, Work};
 use super::place::Place;
 use super::trouble::Trouble;
 use crate::drivers::journal::{self, Journal};
+use crate::drivers::sandbox::provide::CLEAR;
 use crate::drivers::{Order, Trace};
 use crate::model::{
     Failure, InstanceId, RunId, Sandbox, SandboxNetwork, SandboxPhase, SandboxRuntime, Sharing,
@@ -300,11 +301,7 @@ impl Site {
     }
 
     async fn clear(&self, directory: &str) -> Result<(), Failure> {
-        let work = Work::new(
-            "clear",
-            r#"chmod -R u+rwX "$1" 2>/dev/null; rm -rf "$1""#,
-            &[directory],
-        );
+        let work = Work::new("clear", CLEAR, &[directory]);
         match job::run(self, work, None, None).await {
             Err(trouble) if !trouble.is_not_found() => Err(trouble.at(Stage::Remove)),
             _ => Ok(()),
