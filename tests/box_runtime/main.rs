@@ -10,6 +10,8 @@ mod bench;
 mod common;
 mod connection;
 mod driver;
+#[path = "../sandbox/index.rs"]
+mod index;
 mod kills;
 mod peer;
 mod proxy;

@@ -16,7 +16,7 @@ use envdeck::drivers::sandbox::Sandboxes;
 use envdeck::drivers::{Driver, Drivers};
 use envdeck::model::{
     Backend, Failure, Install, InstanceId, Limits, Mode, Outcome, Phase, RestartPolicy, RunId,
-    Sandbox, SandboxProfile, Secret, Sharing, Staging,
+    Sandbox, SandboxProfile, Sharing, Staging,
 };
 use serde_json::{Value, json};
 use tokio::time::sleep;
@@ -83,7 +83,7 @@ impl Projects {
                 ..Staging::default()
             },
             install: Install {
-                env: index(),
+                env: crate::index::index(),
                 timeout: seconds(240),
             },
             startup_timeout: seconds(60),
@@ -94,27 +94,6 @@ impl Projects {
     pub fn tiny_sandbox(&self, name: &str) -> Sandbox {
         self.sandbox(PYTHON, "python", &[&self.tiny(name)])
     }
-}
-
-/// How a sandbox reaches the package indexes that this machine reaches.
-fn index() -> BTreeMap<String, Secret> {
-    const CERTIFICATES: &str = "/etc/ssl/certs/ca-certificates.crt";
-    const PASSED: [&str; 8] = [
-        "HTTPS_PROXY",
-        "HTTP_PROXY",
-        "NO_PROXY",
-        "PIP_EXTRA_INDEX_URL",
-        "PIP_INDEX_URL",
-        "PIP_TRUSTED_HOST",
-        "https_proxy",
-        "npm_config_registry",
-    ];
-    let set = |name: &str| Some((name.to_owned(), Secret::new(std::env::var(name).ok()?)));
-    let mut index: BTreeMap<_, _> = PASSED.into_iter().filter_map(set).collect();
-    for name in ["PIP_CERT", "NODE_EXTRA_CA_CERTS"] {
-        index.insert(name.to_owned(), Secret::new(CERTIFICATES));
-    }
-    index
 }
 
 pub fn mode(sandbox: Sandbox) -> Mode {

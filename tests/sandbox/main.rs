@@ -14,6 +14,7 @@ mod ends;
 #[allow(dead_code)]
 #[path = "../common/fake.rs"]
 mod fake;
+mod index;
 mod installs;
 mod lab;
 mod outages;
