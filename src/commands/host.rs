@@ -17,7 +17,7 @@ use super::exit;
 use super::progress::Progress;
 use super::register;
 use crate::config::Config;
-use crate::drivers::Installed;
+use crate::drivers::{Elsewhere, Installed};
 use crate::gateway::{self, Gateway};
 use crate::mcp::http::{Browser, Logins};
 use crate::model::{Cause, Failure, InstanceId, RunId, Stage};
@@ -72,11 +72,12 @@ impl Host {
         let directory = RunDirectory::create(&paths.cache, &run)
             .with_context(|| format!("{} can't be used", paths.cache.display()))?;
         let config = Arc::new(config);
-        let drivers = Arc::new(Installed::knowing(
-            directory.path(),
-            config.remote_apis(),
-            Some(logins(paths)),
-        ));
+        let elsewhere = Elsewhere {
+            apis: config.remote_apis(),
+            runtimes: config.sandbox_runtimes(),
+        };
+        let drivers = Installed::knowing(directory.path(), elsewhere, Some(logins(paths)));
+        let drivers = Arc::new(drivers);
         let orchestrator = orchestrator::start(orchestrator::Setup {
             config: config.clone(),
             drivers: drivers.clone(),

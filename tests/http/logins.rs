@@ -7,7 +7,7 @@ use std::process::Stdio;
 use std::sync::Arc;
 use std::time::Duration;
 
-use envdeck::drivers::Installed;
+use envdeck::drivers::{Elsewhere, Installed};
 use envdeck::mcp::http::{Browser, Logins};
 use envdeck::model::{
     Backend, Command, Failure, HttpServer, InstanceId, Limits, Mode, Outcome, Phase, RunId,
@@ -24,7 +24,7 @@ use crate::provider::Provider;
 /// A deck whose user has a browser that the test is.
 fn deck(provider: &Provider, home: &Path, browser: Browser) -> Deck {
     let logins = Logins::new(&home.join("logins"), browser);
-    let drivers = Installed::knowing(home, vec![], Some(logins));
+    let drivers = Installed::knowing(home, Elsewhere::default(), Some(logins));
     let backend = Backend {
         mode: Mode::External(Box::new(HttpServer::at(&provider.url))),
         transport: Transport::Http,
@@ -279,7 +279,7 @@ async fn nobody_elses_start_waits_for_a_login() {
     let provider = Provider::start().await;
     let home = TempDir::with_prefix("envdeck-login-").unwrap();
     let logins = Logins::new(&home.path().join("logins"), told());
-    let drivers = Installed::knowing(home.path(), vec![], Some(logins));
+    let drivers = Installed::knowing(home.path(), Elsewhere::default(), Some(logins));
     let server = Backend {
         mode: Mode::External(Box::new(HttpServer::at(&provider.url))),
         transport: Transport::Http,
