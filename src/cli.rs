@@ -14,7 +14,7 @@ pub use access::{Access, Listen, Place};
 pub use errand::{Arguments, Call, Errand, Tools};
 pub use target::{Source, Target};
 
-/// The configuration file that `check` reads by default.
+/// The configuration file that `check` reads by default, and `serve` where there is one.
 pub const DEFAULT_FILE: &str = "mcp_agent_config.yaml";
 
 /// A terminal console over an embedded orchestrator of MCP environments.
@@ -88,6 +88,9 @@ pub enum Command {
     },
 
     /// Let agents come in over MCP, without a screen
+    ///
+    /// Without --config, --url, --image and COMMAND it serves `mcp_agent_config.yaml` of the working directory, or the
+    /// built-in demo where there is none.
     Serve(Serve),
 
     /// Print a script that completes this command line in a shell

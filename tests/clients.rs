@@ -8,6 +8,8 @@ mod common;
 
 #[path = "clients/conformance.rs"]
 mod conformance;
+#[path = "clients/crowd.rs"]
+mod crowd;
 #[path = "clients/serve.rs"]
 mod serve;
 

@@ -142,7 +142,7 @@ fn no_message_and_no_debug_text_shows_a_secret() {
     }
     for file in files("valid") {
         let config = load(&file).unwrap();
-        let infos = config::backend_infos(&config, &|_| true);
+        let infos = config::backend_infos(&config);
         let text = format!("{config:?} {infos:?}");
         assert!(!text.contains(SECRET), "{}: {text}", file.display());
     }
@@ -370,15 +370,15 @@ fn servers_that_somebody_else_runs() {
         callback_port: Some(7777),
     };
     assert_eq!(login.oauth, oauth);
-    let infos = config::backend_infos(&config, &|_| true);
+    let infos = config::backend_infos(&config);
     assert_eq!(&*infos[1].summary, "http://127.0.0.1:3001/mcp?api_key=•••");
 }
 
 #[test]
 fn sandboxes_are_configured() {
     let config = valid("box.yaml");
-    let [plain, full, remote, legacy] = &config.backends[..] else {
-        panic!("four")
+    let [plain, full, remote, encrypted, legacy] = &config.backends[..] else {
+        panic!("five")
     };
     let data = fixtures("valid").join("data");
     let seconds = Duration::from_secs;
@@ -421,7 +421,7 @@ fn sandboxes_are_configured() {
     let staging = Staging {
         host_path: Some(data.join("seed")),
         mode: HostPathMode::Rw,
-        roots: vec![data],
+        roots: vec![data.clone()],
         ignore: vec!["node_modules".to_owned(), ".terraform".to_owned()],
         max_size: 10 << 20,
         max_entries: 100,
@@ -454,6 +454,12 @@ fn sandboxes_are_configured() {
     assert_eq!(runtime.tenant, Some(tenant));
     assert!(runtime.token.is_some());
     assert_eq!(sandbox(remote).startup_timeout, seconds(120));
+    assert_eq!(runtime.configured_in, fixtures("valid").join("box.yaml"));
+    assert_eq!(runtime.ca_file, None);
+    let runtime = sandbox(encrypted).runtime.as_ref().unwrap();
+    assert_eq!(runtime.ca_file, Some(data.join("key")));
+    let token = runtime.token.as_ref().unwrap().expose();
+    assert_eq!(token, "hunter2-hunter2-hunter2-hunter2-from-a-file");
     let runtime = sandbox(legacy).runtime.as_ref().unwrap();
     assert_eq!((&runtime.token, &runtime.tenant), (&None, &None));
     let network = SandboxNetwork::Named("host".to_owned());
@@ -641,8 +647,7 @@ fn a_flood_of_problems_is_cut_and_counted() {
 
 fn check(file: &Path) -> (u8, String, String) {
     let (mut out, mut err) = (Vec::new(), Vec::new());
-    let available = |mode: &Mode| !matches!(mode, Mode::LocalDocker(_));
-    let code = check::run(file, &env, &available, &mut out, &mut err).unwrap();
+    let code = check::run(file, &env, &mut out, &mut err).unwrap();
     (
         code,
         String::from_utf8(out).unwrap(),
@@ -657,7 +662,7 @@ fn check_summarises_a_valid_file() {
     assert_eq!((code, err.as_str()), (0, ""));
     let expected = "FILE: ok: 3 backends
   one    local_process, stdio, session: server
-  two    local_docker, http, session: memory (not built into this version)
+  two    local_docker, http, session: memory
   three  remote_http_api, http, session: three at http://host
 ";
     assert_eq!(out.replace(file.to_str().unwrap(), "FILE"), expected);

@@ -80,7 +80,7 @@ pub fn run(options: &Console, paths: &Paths) -> anyhow::Result<u8> {
     {
         Progress::new().line(&format!("envdeck: {failure}"));
         host.end(false);
-        return Ok(exit::ENVIRONMENT);
+        return Ok(exit::code(&failure));
     }
     let handle = host.handle();
     open_first_session(host.config(), &handle);

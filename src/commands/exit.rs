@@ -80,7 +80,8 @@ impl Trouble {
     }
 }
 
-fn code(failure: &Failure) -> u8 {
+/// The code that tells of this failure.
+pub fn code(failure: &Failure) -> u8 {
     match (&failure.cause, failure.stage) {
         (Cause::Deadline { .. }, _) => TIMEOUT,
         (Cause::Rpc { .. }, Stage::Call) => TOOL,

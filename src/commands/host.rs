@@ -17,7 +17,7 @@ use super::exit;
 use super::progress::Progress;
 use super::register;
 use crate::config::Config;
-use crate::drivers::Installed;
+use crate::drivers::{Elsewhere, Installed};
 use crate::gateway::{self, Gateway};
 use crate::mcp::http::{Browser, Logins};
 use crate::model::{Cause, Failure, InstanceId, RunId, Stage};
@@ -72,11 +72,12 @@ impl Host {
         let directory = RunDirectory::create(&paths.cache, &run)
             .with_context(|| format!("{} can't be used", paths.cache.display()))?;
         let config = Arc::new(config);
-        let drivers = Arc::new(Installed::knowing(
-            directory.path(),
-            config.remote_apis(),
-            Some(logins(paths)),
-        ));
+        let elsewhere = Elsewhere {
+            apis: config.remote_apis(),
+            runtimes: config.sandbox_runtimes(),
+        };
+        let drivers = Installed::knowing(directory.path(), elsewhere, Some(logins(paths)));
+        let drivers = Arc::new(drivers);
         let orchestrator = orchestrator::start(orchestrator::Setup {
             config: config.clone(),
             drivers: drivers.clone(),
@@ -171,15 +172,21 @@ impl Host {
         while ends.heard().is_some() {}
         let mut progress = Progress::of(told);
         let left = runtime.block_on(async {
-            if let Some(gateway) = &gateway {
-                tokio::select! {
+            let is_hurried = match &gateway {
+                Some(gateway) => tokio::select! {
                     biased;
-                    () = insisted(&mut ends) => {}
-                    _ = gateway.drain(DRAIN) => {}
-                }
-            }
+                    () = insisted(&mut ends) => true,
+                    _ = gateway.drain(DRAIN) => false,
+                },
+                None => false,
+            };
             let report = |state| tell(&mut progress, state, is_told);
-            let mut left = orchestrator.shutdown(report, insisted(&mut ends)).await;
+            let insist = async {
+                if !is_hurried {
+                    insisted(&mut ends).await;
+                }
+            };
+            let mut left = orchestrator.shutdown(report, insist).await;
             left.extend(settle(&drivers, &mut ends).await);
             if let Some(gateway) = gateway {
                 gateway.stop().await;

@@ -1,10 +1,12 @@
 //! `envdeck serve`: the gateway without a screen.
 
+use std::path::Path;
+
 use super::exit;
 use super::host::Host;
 use super::progress::Progress;
-use crate::cli::{Place, Serve};
-use crate::config::{Config, Environment};
+use crate::cli::{DEFAULT_FILE, Place, Serve, Source};
+use crate::config::{self, Config, Environment, Invalid};
 use crate::paths::Paths;
 use crate::telemetry;
 
@@ -21,27 +23,22 @@ pub fn run(options: &Serve, paths: &Paths) -> anyhow::Result<u8> {
     let (filter, format) = (options.logging.log.as_deref(), options.log_format);
     let mut host = Host::start("serve", paths, config, filter, Some(format))?;
     let mut progress = Progress::of(Some(format));
-    let listening = host.listen();
-    match &listening {
+    match host.listen() {
         Ok(address) => {
             progress.line(&format!("envdeck: serving on http://{address}/mcp"));
             host.wait();
+            Ok(host.end(true))
         }
-        Err(failure) => progress.line(&format!("envdeck: {failure}")),
+        Err(failure) => {
+            progress.line(&format!("envdeck: {failure}"));
+            host.end(true);
+            Ok(exit::code(&failure))
+        }
     }
-    let code = host.end(true);
-    Ok(if listening.is_ok() {
-        code
-    } else {
-        exit::ENVIRONMENT
-    })
 }
 
 fn configuration(options: &Serve, env: Environment) -> Result<Config, String> {
-    let mut config = options
-        .target
-        .load(env)
-        .map_err(|invalid| invalid.to_string())?;
+    let mut config = environments(options, env).map_err(|invalid| invalid.to_string())?;
     if let Some(problem) = telemetry::problem(options.logging.log.as_deref()) {
         return Err(problem);
     }
@@ -53,4 +50,13 @@ fn configuration(options: &Serve, env: Environment) -> Result<Config, String> {
     let access = options.access.apply(&mut config.gateway);
     access.map_err(|problem| format!("envdeck: {problem}"))?;
     Ok(config)
+}
+
+/// What is asked for; without a word about it the file that the predecessor read.
+fn environments(options: &Serve, env: Environment) -> Result<Config, Invalid> {
+    let default = Path::new(DEFAULT_FILE);
+    if options.target.source() == Source::Demo && default.exists() {
+        return config::load(default, env);
+    }
+    options.target.load(env)
 }

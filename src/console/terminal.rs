@@ -13,6 +13,7 @@ use crossterm::terminal::{
     LeaveAlternateScreen, disable_raw_mode, enable_raw_mode,
 };
 use crossterm::{execute, queue};
+use nix::sys::signal::{SigSet, Signal};
 use ratatui::backend::{Backend, CrosstermBackend};
 use ratatui::buffer::Buffer;
 use ratatui::layout::{Position, Rect};
@@ -157,6 +158,9 @@ impl Drop for Terminal {
 /// Undoes everything that was done to it, once. Errors are ignored: there is nobody left to tell.
 fn restore() {
     let held = HELD.swap(FREE, Ordering::Relaxed);
+    // A shell that is ended takes the terminal back before we have undone anything. That would stop us, for ever.
+    let in_background = SigSet::from(Signal::SIGTTOU);
+    let is_blocked = held != FREE && in_background.thread_block().is_ok();
     if held == TAKEN {
         let _ = execute!(
             io::stdout(),
@@ -169,6 +173,9 @@ fn restore() {
     }
     if held != FREE {
         let _ = disable_raw_mode();
+    }
+    if is_blocked {
+        let _ = in_background.thread_unblock();
     }
 }
 

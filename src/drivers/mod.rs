@@ -5,6 +5,7 @@ pub mod embedded;
 pub mod external;
 mod http_endpoint;
 mod interruption;
+pub mod journal;
 pub mod process;
 pub mod remote_api;
 pub mod sandbox;
@@ -12,8 +13,9 @@ mod shell;
 mod slot;
 mod traces;
 
+use std::collections::BTreeSet;
 use std::future::Future;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -32,7 +34,8 @@ pub use self::traces::{Life, Trace};
 use crate::mcp::http::Logins;
 pub use crate::model::WindowSize;
 use crate::model::{
-    Backend, Exit, Failure, InstanceId, Mode, RemoteApi, RunId, SessionId, Stage, Traffic,
+    Backend, Exit, Failure, InstanceId, Mode, RemoteApi, RunId, SandboxRuntime, SessionId, Stage,
+    Traffic,
 };
 use crate::stores::logs::LogWriter;
 
@@ -210,9 +213,16 @@ pub trait CallTools: Send + Sync {
     fn call<'a>(&'a self, tool: &'a str, arguments: &'a RawValue, limit: usize) -> Task<'a, Bytes>;
 }
 
-/// The driver for a mode, or why there is none.
+/// The driver for each mode.
 pub trait Drivers: Send + Sync {
-    fn driver(&self, mode: &Mode) -> Result<Arc<dyn Driver>, Failure>;
+    fn driver(&self, mode: &Mode) -> Arc<dyn Driver>;
+}
+
+/// Who is configured to make things for us elsewhere.
+#[derive(Default)]
+pub struct Elsewhere {
+    pub apis: Vec<Arc<RemoteApi>>,
+    pub runtimes: Vec<SandboxRuntime>,
 }
 
 /// The drivers of this build.
@@ -228,21 +238,33 @@ pub struct Installed {
 impl Installed {
     /// `directory` is that of this run, beside those of all other runs; copies of templates go below it.
     pub fn new(directory: &Path) -> Self {
-        Self::knowing(directory, vec![], None)
+        Self::knowing(directory, Elsewhere::default(), None)
     }
 
-    /// The same; what killed runs left with these APIs can be removed, and users can log in at servers.
-    pub fn knowing(directory: &Path, apis: Vec<Arc<RemoteApi>>, logins: Option<Logins>) -> Self {
+    /// The same; what killed runs left elsewhere can be removed, and users can log in at servers.
+    pub fn knowing(directory: &Path, elsewhere: Elsewhere, logins: Option<Logins>) -> Self {
+        let Elsewhere { apis, runtimes } = elsewhere;
         let engine = docker::Engine::of_user();
         let docker = Arc::new(docker::Containers::new(engine, directory.join("copies")));
         Self {
-            sandbox: Arc::new(sandbox::Sandboxes::new(docker.clone())),
+            sandbox: Arc::new(sandbox::Sandboxes::new(
+                docker.clone(),
+                directory,
+                &runtimes,
+            )),
             docker,
             embedded: Arc::default(),
             external: Arc::new(external::External::new(logins)),
             process: Arc::default(),
             remote_api: Arc::new(remote_api::RemoteApis::new(directory, apis)),
         }
+    }
+
+    /// The configurations that name who has something of killed runs.
+    pub fn configurations(directory: &Path) -> BTreeSet<PathBuf> {
+        let apis = journal::configurations::<remote_api::Debt>(directory);
+        let runtimes = journal::configurations::<sandbox::remote::Debt>(directory);
+        apis.into_iter().chain(runtimes).collect()
     }
 
     /// Every driver, for what is done once for all: clearing up after killed runs.
@@ -257,30 +279,17 @@ impl Installed {
             self.remote_api.clone(),
         ]
     }
-
-    /// Whether this build has a driver for `mode`.
-    pub fn available(mode: &Mode) -> bool {
-        matches!(
-            mode,
-            Mode::Embedded
-                | Mode::External(_)
-                | Mode::LocalProcess(_)
-                | Mode::LocalDocker(_)
-                | Mode::RemoteHttpApi(_)
-                | Mode::Sandbox(_)
-        )
-    }
 }
 
 impl Drivers for Installed {
-    fn driver(&self, mode: &Mode) -> Result<Arc<dyn Driver>, Failure> {
+    fn driver(&self, mode: &Mode) -> Arc<dyn Driver> {
         match mode {
-            Mode::Embedded => Ok(self.embedded.clone()),
-            Mode::External(_) => Ok(self.external.clone()),
-            Mode::LocalProcess(_) => Ok(self.process.clone()),
-            Mode::LocalDocker(_) => Ok(self.docker.clone()),
-            Mode::RemoteHttpApi(_) => Ok(self.remote_api.clone()),
-            Mode::Sandbox(_) => Ok(self.sandbox.clone()),
+            Mode::Embedded => self.embedded.clone(),
+            Mode::External(_) => self.external.clone(),
+            Mode::LocalProcess(_) => self.process.clone(),
+            Mode::LocalDocker(_) => self.docker.clone(),
+            Mode::RemoteHttpApi(_) => self.remote_api.clone(),
+            Mode::Sandbox(_) => self.sandbox.clone(),
         }
     }
 }

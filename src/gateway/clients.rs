@@ -94,12 +94,6 @@ impl Clients {
         }
     }
 
-    pub fn end_all(&self) {
-        for (_, client) in self.sessions.lock().drain() {
-            client.ended.cancel();
-        }
-    }
-
     /// Forgets those that have been silent for `limit`.
     pub fn sweep(&self, limit: Duration) {
         self.sessions.lock().retain(|_, client| {

@@ -7,7 +7,8 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use hyper::body::{Body, Incoming};
 use hyper::header::{
-    ACCEPT, ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER,
+    ACCEPT, ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_TYPE, HeaderMap, HeaderValue, ORIGIN,
+    RETRY_AFTER,
 };
 use hyper::http::request::Parts;
 use hyper::{Method, Request, Response, StatusCode};
@@ -19,11 +20,14 @@ use super::body::{Answer, Events, Work};
 use super::clients::{Clients, Connection, Stream};
 use super::era::{STATELESS, check_header};
 use super::guard::Guard;
+use super::pages;
 use super::refusal::Refusal;
 use super::tools::Tools;
 use super::wire::{INVALID_REQUEST, TRANSPORT};
 use crate::model::GatewayOptions;
 
+/// What can be done with the endpoint.
+pub(super) const METHODS: &str = "GET, POST, DELETE";
 const SESSION_HEADER: &str = "mcp-session-id";
 /// What is read, and thrown away, of a request that was refused unread: a client that is still sending when the
 /// connection closes never sees the answer.
@@ -35,7 +39,7 @@ pub(super) struct Endpoint {
     pub guard: Guard,
     pub clients: Arc<Clients>,
     pub tools: Arc<Tools>,
-    /// Requests that are being worked on.
+    /// Requests that are being worked on and that the end waits for.
     pub busy: TaskTracker,
     /// No new ones.
     pub closing: CancellationToken,
@@ -48,8 +52,14 @@ impl Endpoint {
         request: Request<Incoming>,
         connection: Arc<Connection>,
     ) -> Response<Answer> {
+        let origin = request.headers().get(ORIGIN).cloned();
+        let page = origin.filter(|origin| self.guard.knows_origin(origin));
         let answer = self.route(request, &connection).await;
-        answer.unwrap_or_else(|refusal| refused(&refusal, None))
+        let mut response = answer.unwrap_or_else(|refusal| refused(&refusal, None));
+        if let Some(page) = page {
+            pages::show(&mut response, page);
+        }
+        response
     }
 
     async fn route(
@@ -68,6 +78,7 @@ impl Endpoint {
                 self.post(&head.headers, body, connection).await
             }
             Method::GET => self.listen(&head.headers),
+            Method::OPTIONS => Ok(pages::answer(&head.headers)),
             _ => self.end(&head.headers),
         }
     }
@@ -75,14 +86,19 @@ impl Endpoint {
     /// Whatever can be refused before the body is read.
     fn check(&self, head: &Parts, body: &Incoming) -> Result<(), Refusal> {
         self.guard.check(&head.uri, &head.headers)?;
+        let is_question = pages::is_question(head);
+        if !is_question {
+            self.guard.check_token(&head.headers)?;
+        }
         if !matches!(head.uri.path(), "/mcp" | "/mcp/") {
             let text = "there is nothing here: the endpoint is /mcp";
             return Err(Refusal::new(TRANSPORT, text).status(StatusCode::NOT_FOUND));
         }
         match head.method {
             Method::GET | Method::DELETE => return Ok(()),
+            Method::OPTIONS if is_question => return Ok(()),
             Method::POST => {}
-            _ => return Err(not_allowed("GET, POST, DELETE")),
+            _ => return Err(not_allowed(METHODS)),
         }
         check_content_type(&head.headers)?;
         if body.size_hint().lower() > self.options.max_body as u64 {

@@ -7,7 +7,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use hyper::header::{AUTHORIZATION, HOST, HeaderMap, ORIGIN, WWW_AUTHENTICATE};
+use hyper::header::{AUTHORIZATION, HOST, HeaderMap, HeaderValue, ORIGIN, WWW_AUTHENTICATE};
 use hyper::http::uri::Authority;
 use hyper::{StatusCode, Uri};
 use subtle::ConstantTimeEq;
@@ -48,7 +48,7 @@ impl Guard {
         }
     }
 
-    /// Lets a request in or says why not.
+    /// Lets a request in, by where it comes from and goes to, or says why not.
     pub fn check(&self, uri: &Uri, headers: &HeaderMap) -> Result<(), Refusal> {
         let host = only(headers, HOST.as_str())?;
         let authority = match (&host, uri.authority()) {
@@ -61,14 +61,14 @@ impl Guard {
                 "`Host` is not one of this gateway's names; add it to gateway.allowed_hosts if it is",
             ));
         }
-        if let Some(origin) = only(headers, ORIGIN.as_str())?
-            && !self.knows_origin(&origin)
+        if only(headers, ORIGIN.as_str())?.is_some()
+            && !headers.get(ORIGIN).is_some_and(|it| self.knows_origin(it))
         {
             return Err(forbidden(
                 "requests from this `Origin` are not allowed; see gateway.allowed_origins",
             ));
         }
-        self.check_token(headers)
+        Ok(())
     }
 
     fn knows(&self, host: &str) -> bool {
@@ -80,7 +80,11 @@ impl Guard {
         }
     }
 
-    fn knows_origin(&self, origin: &str) -> bool {
+    /// Whether pages of this origin may come in.
+    pub fn knows_origin(&self, origin: &HeaderValue) -> bool {
+        let Ok(origin) = origin.to_str() else {
+            return false;
+        };
         let origin = origin.to_ascii_lowercase();
         if self.origins.contains(&origin) {
             return true;
@@ -95,7 +99,8 @@ impl Guard {
         })
     }
 
-    fn check_token(&self, headers: &HeaderMap) -> Result<(), Refusal> {
+    /// Lets in whoever sends the token, if there is one.
+    pub fn check_token(&self, headers: &HeaderMap) -> Result<(), Refusal> {
         let Some(token) = &self.token else {
             return Ok(());
         };
@@ -158,6 +163,7 @@ mod tests {
             map.append(*name, value.parse().expect("a value"));
         }
         let checked = guard.check(&Uri::from_static("/mcp"), &map);
+        let checked = checked.and_then(|()| guard.check_token(&map));
         checked.map_or_else(|refusal| refusal.status.as_u16(), |()| 200)
     }
 

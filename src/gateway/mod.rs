@@ -1,7 +1,7 @@
 //! The gateway: an MCP server on `/mcp` where agents open sessions of environments and call their tools.
 //!
 //! A request comes in through `accept` (connections and their deadlines), `guard` (who may come in) and
-//! `endpoint` (HTTP) to `post` (messages), `era` (which generation of the protocol) and `methods` (MCP); the
+//! `endpoint` (HTTP; `pages` for browsers) to `post` (messages), `era` (which generation of the protocol) and `methods` (MCP); the
 //! five `tools` of the contract become commands of the orchestrator. What a backend answers goes back in
 //! `pieces`: its bytes are neither parsed nor copied.
 //!
@@ -26,7 +26,9 @@
 //! - **`isError`** of a call is the backend's. Where a call never reached a backend, the text says why.
 //! - **A client that goes away** before it has its answer cancels what it asked for, in both eras: streams are not
 //!   resumed, so nobody could fetch the answer. A session that was still starting is closed; one that was opened
-//!   stays until it is cleaned up or idle for too long, for other connections may use it.
+//!   stays until it is cleaned up or idle for too long, for other connections may use it. But where its client has been
+//!   forgotten (`client_idle_timeout`), or has no session of the protocol by which to remember it, it is closed when
+//!   nobody has used it for as long.
 //! - **Batches** of messages, which only the revision 2025-03-26 had, are refused: no client sends them.
 //! - **Session ids** are random; whoever knows one may use the session, from any connection.
 
@@ -37,6 +39,7 @@ mod endpoint;
 mod era;
 mod guard;
 mod methods;
+mod pages;
 mod pieces;
 mod post;
 mod refusal;
@@ -85,7 +88,7 @@ pub async fn bind(options: &GatewayOptions) -> Result<TcpListener, Failure> {
     let unusable = |error| {
         let (host, port) = wanted;
         let context = format!("cannot listen on {host}:{port}");
-        Failure::caused_by(Stage::Config, context, error)
+        Failure::caused_by(Stage::Check, context, error)
     };
     let addresses: Vec<_> = tokio::net::lookup_host(wanted)
         .await
@@ -109,7 +112,7 @@ pub fn start(
     let context = "the address that is listened on is not known";
     let address = listener
         .local_addr()
-        .map_err(|error| Failure::caused_by(Stage::Config, context, error))?;
+        .map_err(|error| Failure::caused_by(Stage::Check, context, error))?;
     guard::check_address(&address, &config.gateway)?;
     let endpoint = Arc::new(Endpoint {
         options: config.gateway.clone(),
@@ -144,7 +147,8 @@ impl Gateway {
         self.address
     }
 
-    /// Takes nothing new, and gives what is under way so long to end. Returns how many requests did not.
+    /// Takes nothing new, and gives what is under way so long to end, but not what only starts. Returns how many
+    /// requests did not.
     pub async fn drain(&self, limit: Duration) -> usize {
         self.endpoint.closing.cancel();
         self.endpoint.busy.close();
@@ -155,7 +159,6 @@ impl Gateway {
     /// Ends all connections: in order, if that takes no longer than a moment.
     pub async fn stop(self) {
         self.drain(Duration::ZERO).await;
-        self.endpoint.clients.end_all();
         self.connections.close();
         let _ = timeout(GOODBYE, self.connections.wait()).await;
         self.abandon.cancel();

@@ -158,12 +158,15 @@ impl Endpoint {
             None => (None, tokio::sync::mpsc::channel(1).1),
         };
         let is_watched = listener.is_some();
+        let owner = asking.client.as_ref().filter(|_| tool == Tool::Initialize);
         let asker = Asker {
             name: asking.name,
             session: asking.client.as_ref().map(|client| client.id.clone()),
+            gone: owner.map(|client| client.ended.clone()),
             listener,
         };
-        let busy = self.busy.token();
+        // The end does not wait for what it takes down at once.
+        let busy = (tool != Tool::Initialize).then(|| self.busy.token());
         let (accepted, dialect, id) = (asking.accepted, asking.dialect, id.to_owned());
         let patience = if accepted.events {
             self.options.stream_after
@@ -180,14 +183,14 @@ impl Endpoint {
         if !is_watched && accepted.json {
             match timeout(patience, &mut work).await {
                 Ok(Some(response)) => {
-                    return Ok(json(StatusCode::OK, Answer::message(response, Some(busy))));
+                    return Ok(json(StatusCode::OK, Answer::message(response, busy)));
                 }
                 // "Receivers of a cancellation notification SHOULD NOT send a response."
                 Ok(None) => return Ok(respond(StatusCode::ACCEPTED, Answer::empty())),
                 Err(_) => {}
             }
         }
-        Ok(events(Events::new(news, work, Some(busy))))
+        Ok(events(Events::new(news, work, busy)))
     }
 }
 

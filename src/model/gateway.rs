@@ -24,7 +24,8 @@ pub struct GatewayOptions {
     pub template_roots: Vec<PathBuf>,
     /// Without a call for so long a session is closed; never, if absent.
     pub session_idle_timeout: Option<Duration>,
-    /// Without a request or an open stream for so long a connection's state is forgotten.
+    /// Without a request or an open stream for so long a client is forgotten; a session that it has left behind is
+    /// closed when nobody has used it for as long.
     pub client_idle_timeout: Duration,
     /// Between the first byte of a request and its last, and for the next request of a connection.
     pub read_timeout: Duration,

@@ -115,6 +115,8 @@ pub(super) struct Asker {
     reporter: Reporter,
     /// Of a call: who hears of its progress.
     pub progress: Option<OnProgress>,
+    /// Of a session: cancelled when the client that opens it is gone; `None` where nobody will ever know.
+    pub client: Option<CancellationToken>,
     /// Of a call: the session on whose behalf it is made, and its being in flight there.
     pub visit: Option<(SessionId, Visit)>,
 }
@@ -125,6 +127,7 @@ impl Asker {
             reply,
             reporter,
             progress: None,
+            client: None,
             visit: None,
         }
     }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
+use tokio_util::sync::CancellationToken;
 
 use crate::drivers::Shell;
 use crate::model::{
@@ -43,8 +44,10 @@ pub type OnProgress = Box<dyn Fn(&Progress) + Send + Sync>;
 pub(super) struct Envelope {
     pub command: Command,
     pub reply: Option<oneshot::Sender<Result<Reply, Failure>>>,
-    /// Of a call: on whose behalf it is made, where that is not the session of the instance. Of a session: its id.
+    /// Of what uses an instance: on whose behalf, where that is not the session of the instance. Of a session: its id.
     pub session: Option<SessionId>,
+    /// Of a session: cancelled when the client that opens it is gone.
+    pub client: Option<CancellationToken>,
     /// Of a call: who hears of its progress.
     pub progress: Option<OnProgress>,
 }
@@ -55,6 +58,7 @@ impl Envelope {
             command,
             reply: None,
             session: None,
+            client: None,
             progress: None,
         }
     }
@@ -90,14 +94,19 @@ impl Handle {
 
     /// Opens a session under an id that the one who asks has made up: at random, for whoever knows it may use it.
     /// Dropping the future closes it, unless it has been answered.
+    ///
+    /// `client` is cancelled when the client is gone; `None` where nobody will ever know. Then the session ends when it
+    /// has not been used for as long as it takes to forget a client.
     pub async fn open(
         &self,
         id: SessionId,
         caller: Caller,
         asks: Vec<Ask>,
+        client: Option<CancellationToken>,
     ) -> Result<Reply, Failure> {
         self.ask(Envelope {
             session: Some(id),
+            client,
             ..Envelope::new(Command::OpenSession { caller, asks })
         })
         .await
@@ -115,6 +124,19 @@ impl Handle {
             session: Some(session),
             progress,
             ..Envelope::new(Command::Call(call))
+        })
+        .await
+    }
+
+    /// Asks an instance for its tools on behalf of a session, which may use instances that are not its own.
+    pub async fn list_tools(
+        &self,
+        instance: InstanceId,
+        session: SessionId,
+    ) -> Result<Reply, Failure> {
+        self.ask(Envelope {
+            session: Some(session),
+            ..Envelope::new(Command::ListTools(instance))
         })
         .await
     }

@@ -29,6 +29,7 @@ pub(super) async fn run(core: Arc<Core>, mut commands: mpsc::Receiver<Envelope>)
             command,
             reply,
             session,
+            client,
             progress,
         }) = envelope
         else {
@@ -36,6 +37,7 @@ pub(super) async fn run(core: Arc<Core>, mut commands: mpsc::Receiver<Envelope>)
         };
         let mut asker = Asker::new(reply, core.reporter.clone());
         asker.progress = progress;
+        asker.client = client;
         match command {
             Command::Watch(instance) => {
                 watch(&core, &mut watched, instance);
@@ -51,6 +53,7 @@ pub(super) async fn run(core: Arc<Core>, mut commands: mpsc::Receiver<Envelope>)
                 let id = session.unwrap_or_else(new_session_id);
                 session::open(&core, id, caller, &asks, asker);
             }
+            Command::ListTools(id) => list_tools(&core, &id, session, asker),
             command => route(&core, command, asker),
         }
     }
@@ -71,7 +74,6 @@ fn route(core: &Arc<Core>, command: Command, asker: Asker) {
             Ok(()) => wish(core, &id, Wish::Remove, asker),
             Err(failure) => asker.answer(Err(failure)),
         },
-        Command::ListTools(id) => send(core, &id, Errand::ListTools, asker),
         Command::OpenShell { instance, size } => {
             send(core, &instance, Errand::OpenShell(size), asker);
         }
@@ -81,6 +83,7 @@ fn route(core: &Arc<Core>, command: Command, asker: Asker) {
         Command::Cancel(call) => asker.answer(core.calls.cancel(call).map(accepted)),
         Command::Extend(call, more) => asker.answer(core.calls.extend(call, more).map(accepted)),
         Command::Call(_)
+        | Command::ListTools(_)
         | Command::OpenSession { .. }
         | Command::Watch(_)
         | Command::ShowGateway(_) => {}
@@ -102,6 +105,15 @@ fn call(core: &Core, wanted: ToolCall, session: Option<SessionId>, mut asker: As
     }
     let id = wanted.instance.clone();
     send(core, &id, Errand::Call(wanted), asker);
+}
+
+/// Whoever looks at the tools is about to use them.
+fn list_tools(core: &Core, id: &InstanceId, session: Option<SessionId>, asker: Asker) {
+    let session = session.or_else(|| Some(core.post(id).ok()?.session));
+    if let Some(session) = session {
+        session::touch(core, &session);
+    }
+    send(core, id, Errand::ListTools, asker);
 }
 
 fn wish(core: &Core, id: &InstanceId, wish: Wish, asker: Asker) {

@@ -1,6 +1,7 @@
 //! One session, one task: provisions what was asked for all at once, and takes all of it down again.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures::future::join_all;
 use tokio::sync::{mpsc, watch};
@@ -77,6 +78,13 @@ pub(super) fn begin_call(
     })
 }
 
+/// Somebody needs it.
+pub(super) fn touch(core: &Core, id: &SessionId) {
+    if let Some(post) = core.sessions.lock().get(id) {
+        post.lease.touch();
+    }
+}
+
 fn gone(id: &SessionId) -> Failure {
     Failure::other(Stage::Run, format!("there is no session {}", id.short()))
 }
@@ -143,8 +151,9 @@ impl SessionTask {
             self.lease.touch();
             let ids = |group: &Vec<Member>| group.iter().map(|(id, _)| id.clone()).collect();
             let ids = provisioned.iter().map(ids).collect();
+            let client = asker.client.take();
             if asker.tell(Ok(Reply::Opened(self.id.clone(), ids))) {
-                self.until_its_end().await;
+                self.until_its_end(client).await;
             }
         }
         self.close().await
@@ -210,22 +219,27 @@ impl SessionTask {
     }
 
     /// Resolves when it is to close, also because nobody has needed it for too long.
-    async fn until_its_end(&mut self) {
-        let limit = self.core.config.gateway.session_idle_timeout;
-        let limit = limit.filter(|_| self.lease.is_agents);
+    async fn until_its_end(&mut self, client: Option<CancellationToken>) {
+        let gateway = &self.core.config.gateway;
+        let of_agents = |limit: &Duration| self.lease.is_agents.then_some(*limit);
+        let idle = gateway.session_idle_timeout.as_ref().and_then(of_agents);
+        let abandoned = of_agents(&gateway.client_idle_timeout);
         let lease = self.lease.clone();
-        tokio::select! {
-            biased;
-            () = self.asked_to_close() => {}
-            () = lease.expired(limit) => {
-                let text = format!(
-                    "session {} is closed: no call for {}",
-                    self.id.short(),
-                    words::duration(limit.unwrap_or_default())
-                );
-                self.core.reporter.notice(Notice::new(Level::Warn, text));
+        let is_abandoned = async {
+            if let Some(client) = client {
+                client.cancelled().await;
             }
-        }
+            lease.expired(abandoned).await;
+        };
+        let (why, limit) = tokio::select! {
+            biased;
+            () = self.asked_to_close() => return,
+            () = lease.expired(idle) => ("no call", idle),
+            () = is_abandoned => ("its client is gone, and no call", abandoned),
+        };
+        let (id, limit) = (self.id.short(), words::duration(limit.unwrap_or_default()));
+        let text = format!("session {id} is closed: {why} for {limit}");
+        self.core.reporter.notice(Notice::new(Level::Warn, text));
     }
 
     async fn close(mut self) -> Vec<Failure> {

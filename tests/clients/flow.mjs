@@ -1,39 +1,19 @@
 // The flow of a session with the official TypeScript clients: bare arguments, progress, cancellation.
 //
-//   node flow.mjs URL v1|v2        the client for sessions, or the one that also speaks 2026-07-28
+//   node flow.mjs URL v1|v2 MODULES
 //
 // The backend `demo` is the one that is built in.
 import assert from 'node:assert/strict';
-import { createRequire } from 'node:module';
-import { pathToFileURL } from 'node:url';
+import { connect } from './connect.mjs';
 
 const [url, version, modules] = process.argv.slice(2);
-const require = createRequire(modules + '/');
-const load = (name) => import(pathToFileURL(require.resolve(name)));
-
-const name = { name: `flow-${version}`, version: '1' };
-let client, transport;
-if (version === 'v1') {
-  const { Client } = await load('@modelcontextprotocol/sdk/client/index.js');
-  const { StreamableHTTPClientTransport } = await load('@modelcontextprotocol/sdk/client/streamableHttp.js');
-  client = new Client(name);
-  transport = new StreamableHTTPClientTransport(new URL(url));
-} else {
-  const { Client, StreamableHTTPClientTransport } = await load('@modelcontextprotocol/client');
-  client = new Client(name, { versionNegotiation: { mode: 'auto' } });
-  transport = new StreamableHTTPClientTransport(new URL(url));
-}
-await client.connect(transport);
+const { client, transport, call } = await connect(url, version, `flow-${version}`, modules);
 
 // The clients check structured results against the output schemas of the tools they have listed.
 const { tools } = await client.listTools();
 assert.equal(tools.length, 5);
 for (const tool of tools) assert.ok(tool.outputSchema && tool.annotations && tool.description, tool.name);
 
-const call = (name, args, options) =>
-  version === 'v1'
-    ? client.callTool({ name, arguments: args }, undefined, options)
-    : client.callTool({ name, arguments: args }, options);
 const ask = async (name, args, options) => {
   const result = await call(name, args, options);
   assert.ok(!result.isError, JSON.stringify(result));

@@ -12,7 +12,7 @@ use nix::unistd::Pid;
 pub struct Serve {
     child: Child,
     pub url: String,
-    _home: tempfile::TempDir,
+    home: tempfile::TempDir,
 }
 
 /// The backends of a configuration: the embedded demo.
@@ -29,20 +29,27 @@ pub fn process(name: &str, command: &str, args: &[&str]) -> String {
     )
 }
 
+/// The program in a home of its own.
+fn envdeck(home: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_envdeck"));
+    command
+        .env("XDG_STATE_HOME", home.join("state"))
+        .env("XDG_CACHE_HOME", home.join("cache"))
+        .env("XDG_CONFIG_HOME", home.join("config"))
+        .env_remove("ENVDECK_TOKEN")
+        .stdin(Stdio::null());
+    command
+}
+
 impl Serve {
     pub fn start(backends: &str) -> Self {
         let home = tempfile::tempdir().unwrap();
         let config = home.path().join("deck.yaml");
         fs::write(&config, format!("backends:\n{backends}")).unwrap();
-        let mut child = Command::new(env!("CARGO_BIN_EXE_envdeck"))
+        let mut child = envdeck(home.path())
             .arg("serve")
             .args(["--port", "0", "--config"])
             .arg(&config)
-            .env("XDG_STATE_HOME", home.path().join("state"))
-            .env("XDG_CACHE_HOME", home.path().join("cache"))
-            .env("XDG_CONFIG_HOME", home.path().join("config"))
-            .env_remove("ENVDECK_TOKEN")
-            .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
             .spawn()
@@ -59,11 +66,19 @@ impl Serve {
                 .for_each(|line| eprintln!("{line}"));
         });
         let url = url.split(['"', ' ']).next().unwrap().to_owned();
-        Self {
-            child,
-            url,
-            _home: home,
-        }
+        Self { child, url, home }
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// What `envdeck ps` tells of it.
+    pub fn ps(&self) -> serde_json::Value {
+        let mut ps = envdeck(self.home.path());
+        ps.args(["ps", "--json"]);
+        let told: serde_json::Value = serde_json::from_str(&said(ps)).unwrap();
+        told["runs"][0].clone()
     }
 
     /// Asks it to end, which must leave nothing behind.

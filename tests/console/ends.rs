@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use nix::sys::signal::Signal;
 
+use crate::common::pty::Pty;
 use crate::common::{DEADLINE, processes};
-use crate::desk::{Script, demo, open_form, quit, quit_clean};
+use crate::desk::{ENVDECK, Script, demo, open_form, quit, quit_clean, wait_ready};
 
 #[test]
 fn q_asks_and_y_quits() {
@@ -67,6 +68,34 @@ fn signals_end_it_with_its_server() {
         pty.assert_clean_exit(0);
         processes::assert_gone(&[server], DEADLINE);
     }
+}
+
+/// Gives the terminal to a program as a shell does; on SIGUSR1 takes it back and ends the program, as a shell does
+/// that is ended itself. Fails if the program stops instead.
+const SHELL: &str = r#"
+import os, signal, sys
+signal.signal(signal.SIGTTOU, signal.SIG_IGN)
+signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR1])
+child = os.fork()
+if child == 0:
+    os.setpgid(0, 0)
+    os.tcsetpgrp(0, os.getpid())
+    signal.signal(signal.SIGTTOU, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGUSR1])
+    os.execv(sys.argv[1], sys.argv[1:])
+signal.sigwait([signal.SIGUSR1])
+os.tcsetpgrp(0, os.getpgrp())
+os.kill(child, signal.SIGTERM)
+_, status = os.waitpid(child, os.WUNTRACED)
+sys.exit("it stopped" if os.WIFSTOPPED(status) else os.waitstatus_to_exitcode(status))
+"#;
+
+#[test]
+fn it_ends_also_where_the_terminal_belongs_to_another_already() {
+    let pty = Pty::spawn("python3", &["-c", SHELL, ENVDECK], 120, 36, &[]);
+    wait_ready(&pty);
+    pty.signal(Signal::SIGUSR1);
+    pty.assert_clean_exit(0);
 }
 
 #[test]

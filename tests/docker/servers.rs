@@ -4,7 +4,7 @@ use std::fs;
 
 use envdeck::drivers::Driver;
 use envdeck::model::{
-    Backend, LocalDocker, Mode, Outcome, Phase, Stage, Template, TemplateWay, Transport,
+    Backend, LocalDocker, Mode, Outcome, Phase, Stage, Template, TemplateWay, Transport, fact,
 };
 use futures::future::join_all;
 
@@ -46,9 +46,7 @@ fn http(name: &str, mode: Mode) -> Backend {
 fn url(deck: &Deck, backend: &str) -> String {
     let fleet = deck.fleet();
     let instance = fleet.instances().find(|one| &*one.backend.name == backend);
-    let facts = instance.unwrap().facts.clone();
-    let url = facts.iter().find(|(name, _)| &**name == "url");
-    url.unwrap_or_else(|| panic!("{facts:?}")).1.to_string()
+    instance.unwrap().fact(fact::ENDPOINT).unwrap().to_owned()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

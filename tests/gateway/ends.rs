@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
+use envdeck::model::Backend;
 use serde_json::json;
 
 use crate::agent::{Agent, at};
-use crate::http::Wire;
-use crate::rig::Rig;
+use crate::http::{Wire, within};
+use crate::rig::{Rig, script};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn calls_under_way_are_answered_and_new_ones_refused() {
@@ -63,6 +64,29 @@ async fn what_takes_too_long_is_told_why_it_ends() {
             .unwrap()
             .to_owned();
         assert!(text.contains("stopped"), "{text}");
+    };
+    tokio::join!(rig.end(), ending);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_only_starts_is_not_waited_for() {
+    let minutes = Duration::from_secs(600);
+    let slow = Backend {
+        start_timeout: minutes,
+        ..script("slow", "exec sleep 600", &[])
+    };
+    let rig = Rig::with(vec![slow], |_| {}).await;
+    let mut agent = Agent::join(&rig).await;
+    let open = json!({ "backends": [{ "backend_name_ref": "slow" }] });
+    let open = json!({ "name": "initialize_session", "arguments": open });
+    agent.begin("tools/call", open).await;
+    rig.wait_until("it starts", |fleet| fleet.instances().count() == 1)
+        .await;
+    assert_eq!(within(rig.gateway.drain(minutes)).await, 0);
+    let ending = async {
+        let message = agent.wire.response().await.messages().pop().unwrap();
+        let text = message["result"]["content"][0]["text"].to_string();
+        assert!(text.contains("closed while it was starting"), "{text}");
     };
     tokio::join!(rig.end(), ending);
 }

@@ -224,6 +224,58 @@ async fn pages_of_others_cannot_come_in() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_browser_lets_pages_in_that_are_allowed_and_no_others() {
+    let rig = Rig::with(backends(), |options| {
+        options.allowed_origins = vec!["https://deck.example".to_owned()];
+        options.token = Some(Secret::new("s3cret"));
+    })
+    .await;
+    let ask = async |origin: &str, path: &str| {
+        let origin = format!("origin: {origin}");
+        let wants = [
+            "access-control-request-method: POST",
+            "access-control-request-headers: authorization, content-type, mcp-session-id",
+        ];
+        let headers = [HOST, &origin, wants[0], wants[1]];
+        rig.ask_at(path, "OPTIONS", &headers, b"").await.head
+    };
+    for origin in ["https://deck.example", "http://localhost:5173"] {
+        let head = ask(origin, "/mcp").await;
+        assert_eq!(head.status, 204, "{origin}");
+        for (name, value) in [
+            ("access-control-allow-origin", origin),
+            ("access-control-allow-methods", "GET, POST, DELETE"),
+            (
+                "access-control-allow-headers",
+                "authorization, content-type, mcp-session-id",
+            ),
+        ] {
+            assert_eq!(head.header(name), Some(value), "{origin}");
+        }
+        // It reads whatever comes back, also that it has forgotten the token.
+        let origin_line = format!("origin: {origin}");
+        let response = rig.ask("POST", &[HOST, JSON, &origin_line], PING).await;
+        assert_eq!(response.head.status, 401);
+        let shown = response.head.header("access-control-allow-origin");
+        assert_eq!(shown, Some(origin));
+        let readable = response.head.header("access-control-expose-headers");
+        assert!(readable.is_some_and(|names| names.contains("mcp-session-id")));
+    }
+    for (origin, path, status) in [
+        ("https://evil.example", "/mcp", 403),
+        ("https://deck.example", "/other", 404),
+    ] {
+        assert_eq!(ask(origin, path).await.status, status);
+    }
+    let evil = ask("https://evil.example", "/mcp").await;
+    assert_eq!(evil.header("access-control-allow-origin"), None);
+    // Without an origin it is no browser that asks.
+    let response = rig.ask("OPTIONS", &[HOST], b"").await;
+    assert_eq!(response.head.status, 401);
+    rig.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn without_the_token_nobody_comes_in() {
     let rig = Rig::with(backends(), |options| {
         options.token = Some(Secret::new("s3cret"));

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use crate::agent::{Agent, at};
-use crate::http::within;
+use crate::agent::{Agent, LATEST, STATELESS, at};
+use crate::http::{Wire, within};
 use crate::rig::{Rig, backend, backends};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -100,21 +100,45 @@ async fn a_session_may_have_so_many_calls_in_flight() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_idle_session_is_closed_and_a_busy_one_is_not() {
     let rig = Rig::with(backends(), |options| {
-        options.session_idle_timeout = Some(Duration::from_millis(800));
+        options.session_idle_timeout = Some(Duration::from_secs(2));
     })
     .await;
     let mut agent = Agent::join(&rig).await;
     let idle = agent.open(&[("demo", 1)]).await;
     let busy = agent.open(&[("demo", 1)]).await;
-    let slow = at(&busy, "countdown", &json!({ "seconds": 2.5, "steps": 1 }));
+    let slow = at(&busy, "countdown", &json!({ "seconds": 5, "steps": 1 }));
     let began = std::time::Instant::now();
     agent.answer("call_backend_tool", slow).await;
-    assert!(began.elapsed() > Duration::from_secs(2));
+    assert!(began.elapsed() > Duration::from_secs(4));
     let refusal = agent
         .refusal("call_backend_tool", at(&idle, "echo", &json!({})))
         .await;
     assert!(refusal.contains("there is no session"), "{refusal}");
     within(rig.wait_until_empty()).await;
+    rig.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_client_that_vanishes_leaves_nothing_for_ever() {
+    let rig = Rig::with(backends(), |options| {
+        options.client_idle_timeout = Duration::from_secs(3);
+    })
+    .await;
+    let mut there = Agent::join(&rig).await;
+    let mut stream = Wire::to(rig.address).await;
+    let headers = there.headers("", &json!({}));
+    stream.request("GET", "/mcp", &headers, b"").await;
+    assert_eq!(stream.head().await.status, 200);
+    let kept = there.open(&[("demo", 1)]).await;
+    for protocol in [LATEST, STATELESS] {
+        let mut gone = Agent::speaking(rig.address, protocol).await;
+        gone.open(&[("demo", 1)]).await;
+    }
+    rig.wait_until("one is left beside that of the shared instances", |fleet| {
+        fleet.sessions.len() == 2
+    })
+    .await;
+    assert_eq!(rig.sessions()[0].as_str(), kept.id);
     rig.end().await;
 }
 

@@ -7,7 +7,7 @@ use std::process::Stdio;
 use std::sync::Arc;
 use std::time::Duration;
 
-use envdeck::drivers::Installed;
+use envdeck::drivers::{Elsewhere, Installed};
 use envdeck::mcp::http::{Browser, Logins};
 use envdeck::model::{
     Backend, Command, Failure, HttpServer, InstanceId, Limits, Mode, OAuthClient, Outcome, Phase,
@@ -29,7 +29,7 @@ fn deck(provider: &Provider, home: &Path, browser: Browser) -> Deck {
 /// The same, as a client that is registered there.
 fn deck_as(oauth: OAuthClient, provider: &Provider, home: &Path, browser: Browser) -> Deck {
     let logins = Logins::new(&home.join("logins"), browser);
-    let drivers = Installed::knowing(home, vec![], Some(logins));
+    let drivers = Installed::knowing(home, Elsewhere::default(), Some(logins));
     let server = HttpServer {
         oauth,
         ..HttpServer::at(&provider.url)
@@ -290,7 +290,7 @@ async fn nobody_elses_start_waits_for_a_login() {
     let provider = Provider::start().await;
     let home = TempDir::with_prefix("envdeck-login-").unwrap();
     let logins = Logins::new(&home.path().join("logins"), told());
-    let drivers = Installed::knowing(home.path(), vec![], Some(logins));
+    let drivers = Installed::knowing(home.path(), Elsewhere::default(), Some(logins));
     let server = Backend {
         mode: Mode::External(Box::new(HttpServer::at(&provider.url))),
         transport: Transport::Http,

@@ -2,9 +2,10 @@
 
 use std::future::{pending, ready};
 
-use envdeck::model::{Backend, Command, Outcome, Phase};
-use envdeck::orchestrator::Progress;
+use envdeck::model::{Ask, Backend, Caller, Command, GatewayOptions, Outcome, Phase, SessionId};
+use envdeck::orchestrator::{Progress, Reply};
 use tokio::time::{Instant, sleep};
+use tokio_util::sync::CancellationToken;
 
 use crate::deck::{Deck, backend, call, open, seconds};
 use crate::fake::Script;
@@ -71,6 +72,49 @@ async fn closing_while_starting_leaves_nothing() {
     deck.world.script("slow", Script::default());
     deck.open(&[("slow", 20)]).await;
     assert_eq!(deck.world.alive(), 20);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_client_left_behind_is_closed_when_nobody_uses_it() {
+    let deck = Deck::new(vec![backend("one")], &[]);
+    let open = async |id: &str, client: Option<&CancellationToken>| {
+        let (agent, asks) = (
+            Caller::Agent("agent".into()),
+            vec![Ask::new(backend("one").name, 1)],
+        );
+        let opening = deck
+            .handle
+            .open(SessionId::new(id), agent, asks, client.cloned());
+        opening.await.unwrap();
+    };
+    let (client, other) = (CancellationToken::new(), CancellationToken::new());
+    open("left", Some(&client)).await;
+    open("kept", Some(&other)).await;
+    open("unknown", None).await;
+    let ours = deck.open(&[("one", 1)]).await;
+    let hour = GatewayOptions::default().client_idle_timeout;
+    let open = || {
+        let fleet = deck.fleet();
+        let ids = ["left", "kept", "unknown", ours.as_str()];
+        ids.map(|id| fleet.sessions.contains_key(&SessionId::new(id)))
+    };
+    client.cancel();
+    sleep(seconds(59 * 60 + 59)).await;
+    assert_eq!(open(), [true; 4]);
+    // Somebody else still uses it.
+    let left = SessionId::new("left");
+    let instance = deck.fleet().sessions[&left]
+        .instances
+        .keys()
+        .next()
+        .cloned();
+    let listed = deck.handle.list_tools(instance.unwrap(), left).await;
+    assert!(matches!(listed, Ok(Reply::Listed(_))), "{listed:?}");
+    sleep(seconds(2)).await;
+    assert_eq!(open(), [true, true, false, true]);
+    sleep(hour).await;
+    assert_eq!(open(), [false, true, false, true]);
+    assert_eq!(deck.world.alive(), 2);
 }
 
 #[tokio::test(start_paused = true)]

@@ -16,7 +16,7 @@ use super::watch::{Life, Watched};
 use super::words::{self, Trouble};
 use super::{inspect, shell};
 use crate::drivers::{Endpoint, Facts, HttpEndpoint, Running, Shell, Task, Usage, WindowSize};
-use crate::model::{Exit, Failure, Secret, Stage};
+use crate::model::{Exit, Failure, Secret, Stage, fact};
 use crate::stores::logs::{LogWriter, Source};
 
 /// A server that ends when its stdin closes may do so in peace before it gets a signal.
@@ -69,8 +69,11 @@ impl From<Parts> for Container {
 impl Container {
     /// It answers at its port.
     pub fn listens(&mut self, at: HttpEndpoint) {
-        let url = at.server.shown_url();
-        self.made_of.push(("url".into(), url.into()));
+        let (url, place) = (at.server.shown_url(), at.server.place());
+        self.made_of.push((fact::ENDPOINT.into(), url.into()));
+        if let Some((_, port)) = place.rsplit_once(':') {
+            self.made_of.push((fact::PORT.into(), port.into()));
+        }
         if let Channel::Http { endpoint, .. } = &mut self.channel {
             *endpoint = Some(at);
         }

@@ -20,7 +20,7 @@ use super::watch::{Watched, Watcher};
 use super::words::Trouble;
 use crate::drivers::{Contact, Facts, HttpEndpoint, Order, Running};
 use crate::mcp::http::ready;
-use crate::model::{Cause, Failure, HttpServer, LocalDocker, Stage, Transport};
+use crate::model::{Cause, Failure, HttpServer, LocalDocker, Stage, Transport, fact};
 
 /// Of the time for a start, what waiting for its port may take: the rest is for the handshake.
 const WAITING: f64 = 0.8;
@@ -213,16 +213,15 @@ impl Start<'_> {
     /// What does not change of it.
     fn facts(&self, id: &str, extras: &Extras) -> Facts {
         let command = command_line(self.spec, self.order.backend.transport, extras);
-        let image = match &extras.image {
-            Some(template) => format!("{template}, from {}", self.spec.image),
-            None => self.spec.image.clone(),
-        };
         let mut facts: Facts = vec![
             ("command".into(), command.into()),
-            ("container".into(), short(id).into()),
-            ("name".into(), extras.name.as_str().into()),
-            ("image".into(), image.into()),
+            (fact::CONTAINER.into(), short(id).into()),
+            (fact::NAME.into(), extras.name.as_str().into()),
+            ("image".into(), self.spec.image.as_str().into()),
         ];
+        if let Some(image) = &extras.image {
+            facts.push((fact::COMMITTED_IMAGE.into(), image.as_str().into()));
+        }
         if let Some(template) = &self.spec.template {
             let text = format!("{} at {}", template.source.display(), template.target);
             facts.push(("template".into(), text.into()));

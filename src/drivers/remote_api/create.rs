@@ -16,7 +16,7 @@ use super::client::{Answer, Api, Request, Unanswered, failure};
 use super::delete::Unpaid;
 use super::journal::{Debt, Place};
 use super::owned::{Owned, World};
-use crate::drivers::{Order, Steps};
+use crate::drivers::{Order, Steps, journal};
 use crate::model::{Cause, Failure, InstanceId, RemoteHttpApi, Stage};
 use crate::stores::logs::{LogWriter, Source};
 
@@ -147,12 +147,11 @@ async fn commit(
         instance: None,
         is_lost: false,
         asked: body.to_string(),
-        since: Debt::since(),
+        since: journal::since(),
     };
     // What cannot be remembered is not made.
     if let Err(error) = world.journal.owe(debt.clone()) {
-        let text = "the journal of remote instances cannot be written";
-        return refuse(waiters, &Failure::caused_by(Stage::Create, text, error));
+        return refuse(waiters, &journal::unwritten(Stage::Create, error));
     }
     match ask(api, &debt, &waiters, until).await {
         Ok(Answer { body, is_only }) => {

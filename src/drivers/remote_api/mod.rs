@@ -8,7 +8,7 @@
 //! ```
 //!
 //! The journal is written before a request is sent and struck out when an instance is gone, so that whatever happens
-//! to us somebody knows what to delete: the end of the run, the next start, or `envdeck gc` (`reap`).
+//! to us somebody knows what to delete: the end of the run, the next start, or `envdeck gc`.
 
 mod answer;
 mod budget;
@@ -18,8 +18,8 @@ mod create;
 mod delete;
 mod journal;
 mod owned;
-mod reap;
 mod running;
+mod words;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -29,14 +29,13 @@ use futures::future::join_all;
 use parking_lot::Mutex;
 use tokio::time::{Instant, timeout};
 
-pub use self::journal::configurations;
+pub use self::journal::Debt;
 
 use self::client::Api;
 use self::create::Creates;
-use self::delete::Unpaid;
-use self::journal::{Debt, Journal};
 use self::owned::World;
 use self::running::Remote;
+use super::journal::{self as debts, Journal, Unpaid};
 use super::{Driver, HttpEndpoint, Order, Running, Task, Trace};
 use crate::mcp::http::ready;
 use crate::model::{Failure, HttpServer, Mode, RemoteApi, RemoteAuth, RunId, Secret, Stage};
@@ -45,6 +44,8 @@ use crate::model::{Failure, HttpServer, Mode, RemoteApi, RemoteAuth, RunId, Secr
 const WAITING: f64 = 0.8;
 /// For requests that are under way at the end of a run; what comes of them later, the journal knows.
 const FINISHING: Duration = Duration::from_secs(12);
+/// For deleting what killed runs left.
+const PATIENCE: Duration = Duration::from_secs(20);
 /// For what the end of a run tries once more.
 const SETTLING: Duration = Duration::from_secs(3);
 
@@ -90,15 +91,20 @@ impl RemoteApis {
             return Ok(api);
         }
         let known = self.known.iter().find(|api| debt.api.is(api));
-        self.api(known.ok_or_else(|| reap::unknown(debt))?)
+        self.api(known.ok_or_else(|| words::unknown(debt))?)
     }
 
     /// Removes what a debt stands for; else tells why that is not possible, and what is still owed.
-    async fn pay(&self, debt: &Debt, until: Instant) -> Result<(), (Failure, Vec<Debt>)> {
-        let api = self.api_of(debt);
-        let api = api.map_err(|failure| (failure, vec![debt.clone()]))?;
+    async fn pay(&self, debt: &Debt, until: Instant) -> Result<(), Unpaid<Debt>> {
+        let api = self.api_of(debt).map_err(|failure| Unpaid {
+            failure,
+            left: vec![debt.clone()],
+        })?;
         let paid = api.pay(debt, until).await;
-        paid.map_err(|Unpaid { cause, left }| (reap::unpaid(debt, &cause), left))
+        paid.map_err(|delete::Unpaid { cause, left }| Unpaid {
+            failure: words::unpaid(debt, &cause),
+            left,
+        })
     }
 
     async fn begin(&self, order: Order) -> Result<Box<dyn Running>, Failure> {
@@ -164,18 +170,29 @@ impl Driver for RemoteApis {
 
     fn reap(&self, run: &RunId) -> Task<'_, usize> {
         let run = run.clone();
-        Box::pin(async move { reap::reap(self, &run).await })
+        Box::pin(async move {
+            let until = Instant::now() + PATIENCE;
+            // What is lost is told, and then there is nothing more that could be done about it.
+            let pay = |debt| async move {
+                let mut paid = self.pay(&debt, until).await;
+                if let Err(unpaid) = &mut paid {
+                    unpaid.left.retain(|debt| !debt.is_lost);
+                }
+                paid
+            };
+            debts::reap(&self.directory, &run, pay).await
+        })
     }
 
     fn traces(&self) -> Task<'_, Vec<Trace>> {
-        Box::pin(async { reap::traces(&self.directory).await })
+        Box::pin(async { debts::traces::<Debt>(&self.directory).await })
     }
 
     fn settle(&self) -> Task<'_, ()> {
         Box::pin(async move {
             self.world.tasks.close();
             if timeout(FINISHING, self.world.tasks.wait()).await.is_err() {
-                return Err(reap::unfinished(FINISHING));
+                return Err(words::unfinished(FINISHING));
             }
             let until = Instant::now() + SETTLING;
             let debts = self.world.unheld();
@@ -183,12 +200,12 @@ impl Driver for RemoteApis {
                 let paid = self.pay(debt, until).await;
                 let (paid, left) = match paid {
                     Ok(()) => (Ok(()), vec![]),
-                    Err((failure, left)) => (Err(failure), left),
+                    Err(Unpaid { failure, left }) => (Err(failure), left),
                 };
                 self.world.settle(debt, left);
                 paid
             });
-            reap::all_or_told(join_all(paid).await)
+            debts::all_or_told(join_all(paid).await)
         })
     }
 }

@@ -26,14 +26,10 @@ impl Tools {
 }
 
 fn info(instance: &Instance, backend: Option<&Backend>) -> Value {
-    let told = |name: &str| {
-        let fact = instance.facts.iter().find(|(known, _)| **known == *name);
-        fact.map(|(_, value)| &**value)
-    };
     let mut details = Map::new();
     details.insert("instance_uuid".to_owned(), instance.id.as_str().into());
     for (name, key) in DETAILS {
-        if let Some(value) = told(name) {
+        if let Some(value) = instance.fact(name) {
             let number = value.parse::<u16>().ok().filter(|_| name == fact::PORT);
             let value = number.map_or_else(|| value.into(), Value::from);
             details.insert((*key).to_owned(), value);
@@ -45,11 +41,11 @@ fn info(instance: &Instance, backend: Option<&Backend>) -> Value {
         "orchestration_mode": backend.map_or(instance.backend.mode, |backend| backend.mode.name()),
         "mcp_transport": instance.backend.transport.to_string(),
     });
-    if let Some(url) = told(fact::ENDPOINT) {
+    if let Some(url) = instance.fact(fact::ENDPOINT) {
         info["mcp_endpoint_url"] = url.into();
     }
     info["internal_instance_details"] = details.into();
-    if let Some(image) = told(fact::COMMITTED_IMAGE) {
+    if let Some(image) = instance.fact(fact::COMMITTED_IMAGE) {
         info["committed_image_tag"] = image.into();
     }
     info

@@ -36,7 +36,10 @@ impl Tools {
         let wanted = self.wanted(fields).await?;
         let asks = wanted.iter().filter_map(|wanted| wanted.ask.clone().ok());
         let id = SessionId::new(format!("{:032x}", rand::rng().random::<u128>()));
-        let opening = self.handle.open(id.clone(), asker.caller(), asks.collect());
+        let caller = asker.caller();
+        let opening = self
+            .handle
+            .open(id.clone(), caller, asks.collect(), asker.gone);
         let opened = match asker.listener {
             None => opening.await,
             Some(listener) => tokio::select! {

@@ -4,13 +4,13 @@ use bytes::Bytes;
 
 use super::arguments::{Fields, Mistake};
 use super::{Outcome, Tools};
-use crate::model::{Command, ToolSpec};
+use crate::model::ToolSpec;
 use crate::orchestrator::Reply;
 
 impl Tools {
     pub(super) async fn list_backend_tools(&self, fields: &Fields<'_>) -> Result<Outcome, Mistake> {
-        let (_, instance) = self.instance(fields)?;
-        match self.handle.request(Command::ListTools(instance)).await {
+        let (session, instance) = self.instance(fields)?;
+        match self.handle.list_tools(instance, session).await {
             Ok(Reply::Listed(tools)) => Ok(Outcome::Theirs {
                 raw: list(tools.iter().map(|tool| &**tool)),
                 is_error: false,

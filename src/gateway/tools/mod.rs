@@ -19,6 +19,7 @@ use parking_lot::Mutex;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
 
 use self::arguments::{Fields, Mistake, unwrapped};
 pub(super) use self::progress::Listener;
@@ -74,6 +75,8 @@ pub(super) struct Asker {
     pub name: Arc<str>,
     /// The transport session, where the revision has one.
     pub session: Option<Box<str>>,
+    /// Of who opens a session: cancelled when its transport session has ended.
+    pub gone: Option<CancellationToken>,
     /// Who hears of progress, where that was asked for.
     pub listener: Option<Listener>,
 }
