@@ -41,6 +41,8 @@ fn hint(stage: Stage, cause: &Cause) -> Option<Cow<'static, str>> {
     })
 }
 
+const PROXY_USER: &str =
+    "name the proxy's user and password in HTTP_PROXY or HTTPS_PROXY: http://user:password@host";
 const WRONG_URL: &str = "is this the URL of an MCP server? Many have it at /mcp";
 
 pub(crate) fn of_reach(reach: Reach, detail: &str) -> Option<&'static str> {
@@ -63,6 +65,7 @@ fn of_status(
 ) -> Option<Cow<'static, str>> {
     match (status, retry_after) {
         (401 | 403, _) => Some("check the credentials in `headers`".into()),
+        (407, _) => Some(PROXY_USER.into()),
         (300..=399, _) => Some("if that is right, configure that URL".into()),
         (_, Some(wait)) => Some(format!("it asks to wait {wait:?}").into()),
         (404 | 405, _) if is_new => Some(WRONG_URL.into()),

@@ -12,7 +12,7 @@ use tokio::time::Instant;
 
 use crate::peer::{Desk, MAX_MESSAGE, PATIENCE, RunningCall};
 use crate::remote::{connect, free_port};
-use crate::scripted::{Heard, JSON, Out, Scripted, behave};
+use crate::scripted::{self, Heard, JSON, Out, Scripted, behave};
 
 /// Why no connection came about.
 async fn refusal(server: HttpServer) -> Failure {
@@ -132,6 +132,46 @@ async fn a_certificate_of_nobody_we_know() {
     let desk = Desk::new();
     let client = connect(&desk, trusted).await.0.unwrap();
     assert_eq!(client.list_tools(PATIENCE).await.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn a_certificate_that_is_its_own_authority() {
+    let server = Scripted::start_with(scripted::self_signed, behave).await;
+    assert_eq!(
+        words(&refusal(server.server()).await),
+        "connect: SERVER: no TLS connection (its certificate is of an authority that is not trusted here) \
+         — name the file with its authority's certificate as `ca_file`"
+    );
+    let naming = |server: &Scripted| HttpServer {
+        ca_file: Some(server.ca_file.clone()),
+        ..server.server()
+    };
+    let desk = Desk::new();
+    let client = connect(&desk, naming(&server)).await.0.unwrap();
+    assert_eq!(client.list_tools(PATIENCE).await.unwrap().len(), 1);
+
+    // All else counts as ever.
+    let mut other = naming(&server);
+    let another = Scripted::start_with(scripted::self_signed, behave).await;
+    other.ca_file = Some(another.ca_file.clone());
+    let other = refusal(other).await.to_string();
+    assert!(other.contains("(its certificate is "), "{other}");
+    for (certificate, right) in [
+        (
+            scripted::self_signed_for_another_host as scripted::Certificate,
+            "its certificate is for another host",
+        ),
+        (
+            scripted::self_signed_until_1999,
+            "its certificate has expired",
+        ),
+    ] {
+        let server = Scripted::start_with(certificate, behave).await;
+        assert_eq!(
+            words(&refusal(naming(&server)).await),
+            format!("connect: SERVER: no TLS connection ({right})")
+        );
+    }
 }
 
 #[tokio::test]
@@ -349,6 +389,18 @@ async fn a_redirect_within_the_origin_keeps_the_message() {
     let client = connect(&desk, server.server()).await.0.unwrap();
     let answer = RunningCall::start(&client, "t", "{}").answer().await;
     assert_eq!(answer["content"][0]["text"], "done");
+
+    // Nobody would take the message there.
+    let other = Scripted::start(|_: Heard, mut out: Out| async move {
+        out.answer("303 See Other", "Location: /welcome?key=hush\r\n", "")
+            .await;
+    })
+    .await;
+    assert_eq!(
+        words(&refusal(other.server()).await),
+        "connect: SERVER answered 303 See Other: it redirects to http://SERVER/welcome \
+         — if that is right, configure that URL"
+    );
 
     let circle = Scripted::start(|_: Heard, mut out: Out| async move {
         out.answer("308 Permanent Redirect", "Location: /mcp\r\n", "")

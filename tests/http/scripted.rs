@@ -15,6 +15,7 @@ use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::crypto::ring;
+use tokio_rustls::rustls::pki_types::CertificateDer;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::peer::initialized;
@@ -114,7 +115,7 @@ impl Scripted {
         F: Fn(Heard, Out) -> W + Send + Sync + 'static,
         W: Future<Output = ()> + Send + 'static,
     {
-        Self::launch(false, act).await
+        Self::launch(None, act).await
     }
 
     /// With a certificate for `localhost` of an authority that nobody knows.
@@ -123,10 +124,18 @@ impl Scripted {
         F: Fn(Heard, Out) -> W + Send + Sync + 'static,
         W: Future<Output = ()> + Send + 'static,
     {
-        Self::launch(true, act).await
+        Self::start_with(certificate, act).await
     }
 
-    async fn launch<F, W>(encrypted: bool, act: F) -> Self
+    pub async fn start_with<F, W>(tls: Certificate, act: F) -> Self
+    where
+        F: Fn(Heard, Out) -> W + Send + Sync + 'static,
+        W: Future<Output = ()> + Send + 'static,
+    {
+        Self::launch(Some(tls), act).await
+    }
+
+    async fn launch<F, W>(tls: Option<Certificate>, act: F) -> Self
     where
         F: Fn(Heard, Out) -> W + Send + Sync + 'static,
         W: Future<Output = ()> + Send + 'static,
@@ -134,10 +143,10 @@ impl Scripted {
         let act: Arc<Act> = Arc::new(move |heard, out| Box::pin(act(heard, out)));
         let directory = TempDir::with_prefix("envdeck-tls-").unwrap();
         let ca_file = directory.path().join("ca.pem");
-        let tls = encrypted.then(|| certificate(&ca_file));
+        let tls = tls.map(|certificate| certificate(&ca_file));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
-        let url = if encrypted {
+        let url = if tls.is_some() {
             format!("https://localhost:{port}/mcp")
         } else {
             format!("http://127.0.0.1:{port}/mcp")
@@ -245,7 +254,10 @@ pub async fn behave(heard: Heard, mut out: Out) {
     }
 }
 
-/// An acceptor with a new certificate; its authority's is written to `ca_file`.
+/// Makes an acceptor with a new certificate, and writes the one to trust to a file.
+pub type Certificate = fn(&Path) -> TlsAcceptor;
+
+/// Of an authority, which is to be trusted.
 fn certificate(ca_file: &Path) -> TlsAcceptor {
     let mut authority = rcgen::CertificateParams::default();
     authority.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
@@ -255,11 +267,38 @@ fn certificate(ca_file: &Path) -> TlsAcceptor {
     let key = rcgen::KeyPair::generate().unwrap();
     let leaf = rcgen::CertificateParams::new(["localhost".to_owned()]).unwrap();
     let leaf = leaf.signed_by(&key, &signer).unwrap();
+    acceptor(leaf.der().clone(), key)
+}
+
+/// As `openssl req -x509` makes them: its own authority.
+pub fn self_signed(ca_file: &Path) -> TlsAcceptor {
+    own_authority(ca_file, "localhost", 4096)
+}
+
+pub fn self_signed_for_another_host(ca_file: &Path) -> TlsAcceptor {
+    own_authority(ca_file, "elsewhere.invalid", 4096)
+}
+
+pub fn self_signed_until_1999(ca_file: &Path) -> TlsAcceptor {
+    own_authority(ca_file, "localhost", 1999)
+}
+
+fn own_authority(ca_file: &Path, host: &str, until: i32) -> TlsAcceptor {
+    let mut own = rcgen::CertificateParams::new([host.to_owned()]).unwrap();
+    own.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+    own.not_after = rcgen::date_time_ymd(until, 1, 1);
+    let key = rcgen::KeyPair::generate().unwrap();
+    let own = own.self_signed(&key).unwrap();
+    std::fs::write(ca_file, own.pem()).unwrap();
+    acceptor(own.der().clone(), key)
+}
+
+fn acceptor(certificate: CertificateDer<'static>, key: rcgen::KeyPair) -> TlsAcceptor {
     let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_safe_default_protocol_versions()
         .unwrap()
         .with_no_client_auth()
-        .with_single_cert(vec![leaf.der().clone()], key.into())
+        .with_single_cert(vec![certificate], key.into())
         .unwrap();
     TlsAcceptor::from(Arc::new(config))
 }

@@ -131,11 +131,16 @@ impl Client {
             let request = self.http.request(ask.method.clone(), url.clone());
             let sent = request.headers(headers).body(ask.body.clone()).send().await;
             let answer = sent.map_err(|error| self.unreachable(&error))?;
-            match redirected(&answer, &url) {
-                None => return Ok(answer),
-                Some(next) if next.origin() == self.url.origin() => url = next,
-                Some(next) => return Err(self.leads_away(answer.status(), &next)),
+            let Some(next) = redirected(&answer, &url) else {
+                return Ok(answer);
+            };
+            if next.origin() != self.url.origin() {
+                return Err(self.leads_away(answer.status(), &next, ", which is another origin"));
             }
+            if !keeps_method(answer.status()) {
+                return Err(self.leads_away(answer.status(), &next, ""));
+            }
+            url = next;
         }
         Err(Cause::Protocol(format!(
             "{} redirects in a circle",
@@ -177,27 +182,36 @@ impl Client {
             } if self.proxied => Cause::Unreachable {
                 server,
                 reach: Reach::Proxy,
-                detail: format!("{reach} {detail}").trim_end().to_owned(),
+                detail: if detail.is_empty() {
+                    reach.to_string()
+                } else {
+                    format!("{reach}: {detail}")
+                },
             },
             other => other,
         }
     }
 
-    fn leads_away(&self, status: StatusCode, next: &Url) -> Cause {
+    fn leads_away(&self, status: StatusCode, next: &Url, why: &str) -> Cause {
         let place = format!("{}://{}{}", next.scheme(), place(next), next.path());
         let place = self.scrubbed(place);
         Cause::Http {
             server: self.server.clone(),
             status: status.as_u16(),
-            said: format!("it redirects to {place}, which is another origin"),
+            said: format!("it redirects to {place}{why}"),
             retry_after: None,
         }
     }
 }
 
-/// Where an answer points to instead of answering. A redirect that would turn a POST into a GET is none.
+/// Whether a redirect leaves a POST what it is, if only by general consent.
+fn keeps_method(status: StatusCode) -> bool {
+    matches!(status.as_u16(), 301 | 302 | 307 | 308)
+}
+
+/// Where an answer points to instead of answering.
 fn redirected(answer: &Response, from: &Url) -> Option<Url> {
-    if !matches!(answer.status().as_u16(), 301 | 302 | 307 | 308) {
+    if !answer.status().is_redirection() {
         return None;
     }
     let place = answer.headers().get(LOCATION)?.to_str().ok()?;

@@ -97,11 +97,18 @@ fn is_not_http(chain: &[&(dyn Error + 'static)]) -> bool {
         .any(|words| says(chain, words))
 }
 
+/// Whether a server shows the certificate of an authority as its own, by its words: what says so is behind a box.
+pub(super) fn is_of_authority(error: &rustls::Error) -> bool {
+    use rustls::{CertificateError as Bad, Error as Tls};
+    matches!(error, Tls::InvalidCertificate(Bad::Other(other)) if other.to_string() == "CaUsedAsEndEntity")
+}
+
 /// Why there is no encrypted connection.
 pub(crate) fn of_tls(error: &rustls::Error) -> String {
     use rustls::{CertificateError as Bad, Error as Tls};
     match error {
         Tls::InvalidCertificate(Bad::UnknownIssuer) => hints::UNTRUSTED.to_owned(),
+        _ if is_of_authority(error) => hints::UNTRUSTED.to_owned(),
         Tls::InvalidCertificate(Bad::Expired | Bad::ExpiredContext { .. }) => {
             "its certificate has expired".to_owned()
         }
