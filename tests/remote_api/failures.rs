@@ -185,7 +185,7 @@ async fn answers_of_another_shape() {
             words,
             format!(
                 "create: SERVICE answered, but {right} \
-                 — check `base_url` and the endpoints of the API"
+                 — check the endpoints of the API; what it made, if anything, it alone knows"
             )
         );
     }
@@ -247,6 +247,25 @@ async fn an_instance_that_nobody_answers_for_is_deleted() {
         "{text}"
     );
     service.wait_until_empty().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_instance_whose_name_is_not_known_yet_is_waited_for() {
+    let service = Service::start();
+    let answer = r#"[{"remote_instance_id": "far", "mcp_endpoint_url": "http://far.invalid/mcp"}]"#;
+    let manner = Manner::Text(answer.to_owned());
+    service.tell(creates([manner])).await;
+    let mut backend = crate::bench::backend(service.api());
+    backend.start_timeout = Duration::from_secs(4);
+    let deck = Deck::real(vec![backend]);
+    let failure = failure(&deck).await;
+    assert_eq!(failure.cause.kind(), "dns");
+    let text = failure.to_string();
+    assert!(
+        text.starts_with("connect: far.invalid:80: no such host"),
+        "{text}"
+    );
+    assert!(text.contains("— its name had no address for "), "{text}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -287,8 +287,9 @@ fn share(
         Err(why) => {
             world.paid(debt);
             let text = format!("{} answered, but {why}", api.place());
-            let cause = Cause::Protocol(text);
-            return refuse(waiters, &failure(Stage::Create, cause));
+            let failure = Failure::new(Stage::Create, Cause::Protocol(text));
+            let hint = "check the endpoints of the API; what it made, if anything, it alone knows";
+            return refuse(waiters, &failure.hint(hint));
         }
     };
     let asked = waiters.len();

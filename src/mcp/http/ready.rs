@@ -18,8 +18,8 @@ const LONGEST_PAUSE: Duration = Duration::from_millis(500);
 const ATTEMPT: Duration = Duration::from_secs(2);
 
 /// Resolves when the server answers an HTTP request, whatever it answers. A connection that is refused, reset or
-/// closed, a silence, and a proxy's "bad gateway" mean "not yet"; a name without an address or a certificate that
-/// is not trusted ends the wait.
+/// closed, a silence, and a proxy's "bad gateway" mean "not yet", and so does a name without an address: that of a
+/// new instance takes a while to be known. A certificate that is not trusted ends the wait.
 ///
 /// # Errors
 /// At `deadline` with what happened last, at [`Stage::Connect`].
@@ -35,7 +35,7 @@ pub async fn ready(endpoint: &HttpEndpoint, deadline: Instant) -> Result<(), Fai
             &why,
             Cause::Protocol(_)
                 | Cause::Unreachable {
-                    reach: Reach::Dns | Reach::Tls | Reach::Proxy,
+                    reach: Reach::Tls | Reach::Proxy,
                     ..
                 }
         );
@@ -44,11 +44,17 @@ pub async fn ready(endpoint: &HttpEndpoint, deadline: Instant) -> Result<(), Fai
             let waited = Duration::from_millis(
                 u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX),
             );
+            let hint = match &why {
+                _ if is_final => None,
+                Cause::Unreachable {
+                    reach: Reach::Dns, ..
+                } => Some(format!("its name had no address for {waited:?}")),
+                _ => Some(format!("nothing answered at its port within {waited:?}")),
+            };
             let failure = Failure::new(Stage::Connect, why);
-            return Err(if is_final {
-                failure
-            } else {
-                failure.hint(format!("nothing answered at its port within {waited:?}"))
+            return Err(match hint {
+                Some(hint) => failure.hint(hint),
+                None => failure,
             });
         }
         sleep_until(next).await;
