@@ -89,7 +89,7 @@ pub enum Command {
 
     /// Let agents come in over MCP, without a screen
     ///
-    /// Without --config, --url, --image and COMMAND it serves mcp_agent_config.yaml of the working directory, or the
+    /// Without --config, --url, --image and COMMAND it serves `mcp_agent_config.yaml` of the working directory, or the
     /// built-in demo where there is none.
     Serve(Serve),
 
