@@ -369,8 +369,8 @@ fn servers_that_somebody_else_runs() {
 #[test]
 fn sandboxes_are_configured() {
     let config = valid("box.yaml");
-    let [plain, full, remote, legacy] = &config.backends[..] else {
-        panic!("four")
+    let [plain, full, remote, encrypted, legacy] = &config.backends[..] else {
+        panic!("five")
     };
     let data = fixtures("valid").join("data");
     let seconds = Duration::from_secs;
@@ -413,7 +413,7 @@ fn sandboxes_are_configured() {
     let staging = Staging {
         host_path: Some(data.join("seed")),
         mode: HostPathMode::Rw,
-        roots: vec![data],
+        roots: vec![data.clone()],
         ignore: vec!["node_modules".to_owned(), ".terraform".to_owned()],
         max_size: 10 << 20,
         max_entries: 100,
@@ -446,6 +446,12 @@ fn sandboxes_are_configured() {
     assert_eq!(runtime.tenant, Some(tenant));
     assert!(runtime.token.is_some());
     assert_eq!(sandbox(remote).startup_timeout, seconds(120));
+    assert_eq!(runtime.configured_in, fixtures("valid").join("box.yaml"));
+    assert_eq!(runtime.ca_file, None);
+    let runtime = sandbox(encrypted).runtime.as_ref().unwrap();
+    assert_eq!(runtime.ca_file, Some(data.join("key")));
+    let token = runtime.token.as_ref().unwrap().expose();
+    assert_eq!(token, "hunter2-hunter2-hunter2-hunter2-from-a-file");
     let runtime = sandbox(legacy).runtime.as_ref().unwrap();
     assert_eq!((&runtime.token, &runtime.tenant), (&None, &None));
     let network = SandboxNetwork::Named("host".to_owned());

@@ -2,7 +2,6 @@
 
 use std::io::Write;
 use std::path::Path;
-use std::sync::Arc;
 
 use futures::future::join_all;
 
@@ -11,8 +10,8 @@ use super::progress::Progress;
 use super::ps::leftovers;
 use super::survey::{Leftover, Survey};
 use crate::config;
-use crate::drivers::{Installed, remote_api};
-use crate::model::{Failure, RemoteApi, RunId};
+use crate::drivers::{Elsewhere, Installed};
+use crate::model::{Failure, RunId};
 use crate::paths::Paths;
 use crate::runs;
 use crate::stores::lines::clean;
@@ -20,12 +19,12 @@ use crate::stores::lines::clean;
 /// Removes it, or only tells of it; returns how the program ends.
 pub fn run(is_dry: bool, paths: &Paths, out: &mut dyn Write) -> anyhow::Result<Ending> {
     let directory = runs::directory(&paths.cache, &RunId::new("none"));
-    let (apis, mut problems) = if is_dry {
-        (vec![], vec![])
+    let (elsewhere, mut problems) = if is_dry {
+        (Elsewhere::default(), vec![])
     } else {
-        remote_apis(&directory)
+        elsewhere(&directory)
     };
-    let drivers = Installed::knowing(&directory, apis, None);
+    let drivers = Installed::knowing(&directory, elsewhere, None);
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
@@ -48,7 +47,9 @@ pub fn run(is_dry: bool, paths: &Paths, out: &mut dyn Write) -> anyhow::Result<E
                 .any(|left| (left.kind, &left.id) == (one.kind, &one.id))
         };
         let (there, gone): (Vec<_>, Vec<_>) = left.into_iter().partition(is_there);
-        tell(out, "removed", &gone)?;
+        if !gone.is_empty() || there.is_empty() {
+            tell(out, "removed", &gone)?;
+        }
         problems.extend(
             there
                 .iter()
@@ -66,18 +67,21 @@ pub fn run(is_dry: bool, paths: &Paths, out: &mut dyn Write) -> anyhow::Result<E
     Ok(Ending::Code(code))
 }
 
-/// The APIs that killed runs used, with their credentials, from where they were configured then; and what of these
-/// files cannot be read.
-fn remote_apis(directory: &Path) -> (Vec<Arc<RemoteApi>>, Vec<String>) {
+/// Who made things elsewhere for killed runs, with the credentials, from where they were configured then; and what
+/// of these files cannot be read.
+fn elsewhere(directory: &Path) -> (Elsewhere, Vec<String>) {
     let env = |name: &str| std::env::var(name).ok();
-    let (mut apis, mut problems) = (vec![], vec![]);
-    for file in remote_api::configurations(directory) {
+    let (mut known, mut problems) = (Elsewhere::default(), vec![]);
+    for file in Installed::configurations(directory) {
         match config::load(&file, &env) {
-            Ok(config) => apis.extend(config.remote_apis()),
+            Ok(config) => {
+                known.apis.extend(config.remote_apis());
+                known.runtimes.extend(config.sandbox_runtimes());
+            }
             Err(invalid) => problems.push(invalid.to_string()),
         }
     }
-    (apis, problems)
+    (known, problems)
 }
 
 /// Has all drivers remove what nobody owns any more; returns what went wrong.

@@ -10,6 +10,7 @@ use anyhow::Context;
 use futures::future::join_all;
 use nix::sys::signal::Signal;
 use tokio::runtime::{Builder, Runtime};
+use tokio::sync::broadcast::{self, error::RecvError};
 use tokio::time::timeout;
 use tracing_appender::non_blocking::WorkerGuard;
 
@@ -17,10 +18,10 @@ use super::exit;
 use super::progress::Progress;
 use super::register;
 use crate::config::Config;
-use crate::drivers::Installed;
+use crate::drivers::{Elsewhere, Installed};
 use crate::gateway::{self, Gateway};
 use crate::mcp::http::{Browser, Logins};
-use crate::model::{Cause, Failure, InstanceId, RunId, Stage};
+use crate::model::{Cause, Failure, InstanceId, Level, Notice, RunId, Stage};
 use crate::orchestrator::{self, Handle, Orchestrator};
 use crate::paths::{Paths, private_directory};
 use crate::runs::RunDirectory;
@@ -72,11 +73,12 @@ impl Host {
         let directory = RunDirectory::create(&paths.cache, &run)
             .with_context(|| format!("{} can't be used", paths.cache.display()))?;
         let config = Arc::new(config);
-        let drivers = Arc::new(Installed::knowing(
-            directory.path(),
-            config.remote_apis(),
-            Some(logins(paths)),
-        ));
+        let elsewhere = Elsewhere {
+            apis: config.remote_apis(),
+            runtimes: config.sandbox_runtimes(),
+        };
+        let drivers = Installed::knowing(directory.path(), elsewhere, Some(logins(paths)));
+        let drivers = Arc::new(drivers);
         let orchestrator = orchestrator::start(orchestrator::Setup {
             config: config.clone(),
             drivers: drivers.clone(),
@@ -93,6 +95,9 @@ impl Host {
         clear_up(&drivers, &run);
         let about = register::about(front_end, &config);
         tokio::spawn(register::keep(directory.about(), about, handle.fleet()));
+        if told.is_some() {
+            tokio::spawn(tell_notices(handle.notices()));
+        }
         drop(inside);
         Ok(Self {
             orchestrator,
@@ -247,6 +252,21 @@ fn clear_up(drivers: &Installed, run: &RunId) {
                 Err(failure) => tracing::warn!("{}: leftovers stay: {failure}", driver.kind()),
             }
         });
+    }
+}
+
+/// What a screen would show for a moment, as lines of the log.
+async fn tell_notices(mut notices: broadcast::Receiver<Notice>) {
+    loop {
+        match notices.recv().await {
+            Ok(Notice { level, text, .. }) => match level {
+                Level::Info => tracing::info!("{text}"),
+                Level::Warn => tracing::warn!("{text}"),
+                Level::Error => tracing::error!("{text}"),
+            },
+            Err(RecvError::Lagged(lost)) => tracing::warn!("{lost} notices were lost"),
+            Err(RecvError::Closed) => return,
+        }
     }
 }
 

@@ -37,7 +37,7 @@ pub use problem::{Invalid, Place, Problem};
 pub use summary::backend_infos;
 pub use units::duration;
 
-use crate::model::{Backend, GatewayOptions, Limits, Mode, RemoteApi};
+use crate::model::{Backend, GatewayOptions, Limits, Mode, RemoteApi, SandboxRuntime};
 
 /// Where a configuration came from.
 #[derive(Clone, Debug, PartialEq)]
@@ -68,5 +68,14 @@ impl Config {
             _ => None,
         };
         self.backends.iter().filter_map(api).collect()
+    }
+
+    /// The Box runtimes that its backends use.
+    pub fn sandbox_runtimes(&self) -> Vec<SandboxRuntime> {
+        let runtime = |backend: &Arc<Backend>| match &backend.mode {
+            Mode::Sandbox(sandbox) => sandbox.runtime.clone(),
+            _ => None,
+        };
+        self.backends.iter().filter_map(runtime).collect()
     }
 }

@@ -157,6 +157,7 @@ pub(super) const BOX: &[&str] = &[
     "instance",
     "workspace",
     "generation",
+    "ca_file",
 ];
 /// The key of `global_box_options` that `box` has not.
 pub(super) const BOX_ENABLED: &str = "enabled";

@@ -53,8 +53,12 @@ impl Driver for External {
                 return Ok(());
             };
             match self.login(server) {
-                Some(login) => login.give(&order.steps, &order.log).await,
-                None => Ok(()),
+                Some(login) if login.is_wanted() => {
+                    // A person takes minutes.
+                    let given = Box::pin(login.give(&order.steps, &order.log));
+                    order.step_aside(given).await
+                }
+                _ => Ok(()),
             }
         })
     }

@@ -17,6 +17,8 @@ pub struct HttpEndpoint {
     pub contact: Contact,
     /// The login that the server may want, where there is somebody to give one.
     pub login: Option<Arc<Login>>,
+    /// What can be done if it refuses our credentials, where that is something else than to check `headers`.
+    pub if_refused: Option<&'static str>,
 }
 
 impl From<HttpServer> for HttpEndpoint {
@@ -25,6 +27,7 @@ impl From<HttpServer> for HttpEndpoint {
             server,
             contact: Contact::default(),
             login: None,
+            if_refused: None,
         }
     }
 }

@@ -5,14 +5,17 @@ pub mod embedded;
 pub mod external;
 mod http_endpoint;
 mod interruption;
+pub mod journal;
 pub mod process;
 pub mod remote_api;
 pub mod sandbox;
 mod shell;
+mod slot;
 mod traces;
 
+use std::collections::BTreeSet;
 use std::future::Future;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,12 +28,14 @@ use tokio::sync::watch;
 pub use self::http_endpoint::{Contact, HttpEndpoint, Standing};
 pub use self::interruption::Interruption;
 pub use self::shell::Shell;
+pub use self::slot::{HeldSlot, Slot};
 pub use self::traces::{Life, Trace};
 
 use crate::mcp::http::Logins;
 pub use crate::model::WindowSize;
 use crate::model::{
-    Backend, Exit, Failure, InstanceId, Mode, RemoteApi, RunId, SessionId, Stage, Traffic,
+    Backend, Exit, Failure, InstanceId, Mode, RemoteApi, RunId, SandboxRuntime, SessionId, Stage,
+    Traffic,
 };
 use crate::stores::logs::LogWriter;
 
@@ -86,6 +91,8 @@ pub struct Order {
     pub run: RunId,
     /// Shown to the operator while it starts.
     pub steps: Steps,
+    /// Where it stands among other starts.
+    pub slot: Slot,
     /// The log of the instance; the driver writes stderr and its own remarks to it from the first byte.
     pub log: LogWriter,
 }
@@ -211,6 +218,13 @@ pub trait Drivers: Send + Sync {
     fn driver(&self, mode: &Mode) -> Arc<dyn Driver>;
 }
 
+/// Who is configured to make things for us elsewhere.
+#[derive(Default)]
+pub struct Elsewhere {
+    pub apis: Vec<Arc<RemoteApi>>,
+    pub runtimes: Vec<SandboxRuntime>,
+}
+
 /// The drivers of this build.
 pub struct Installed {
     embedded: Arc<embedded::Embedded>,
@@ -224,21 +238,33 @@ pub struct Installed {
 impl Installed {
     /// `directory` is that of this run, beside those of all other runs; copies of templates go below it.
     pub fn new(directory: &Path) -> Self {
-        Self::knowing(directory, vec![], None)
+        Self::knowing(directory, Elsewhere::default(), None)
     }
 
-    /// The same; what killed runs left with these APIs can be removed, and users can log in at servers.
-    pub fn knowing(directory: &Path, apis: Vec<Arc<RemoteApi>>, logins: Option<Logins>) -> Self {
+    /// The same; what killed runs left elsewhere can be removed, and users can log in at servers.
+    pub fn knowing(directory: &Path, elsewhere: Elsewhere, logins: Option<Logins>) -> Self {
+        let Elsewhere { apis, runtimes } = elsewhere;
         let engine = docker::Engine::of_user();
         let docker = Arc::new(docker::Containers::new(engine, directory.join("copies")));
         Self {
-            sandbox: Arc::new(sandbox::Sandboxes::new(docker.clone())),
+            sandbox: Arc::new(sandbox::Sandboxes::new(
+                docker.clone(),
+                directory,
+                &runtimes,
+            )),
             docker,
             embedded: Arc::default(),
             external: Arc::new(external::External::new(logins)),
             process: Arc::default(),
             remote_api: Arc::new(remote_api::RemoteApis::new(directory, apis)),
         }
+    }
+
+    /// The configurations that name who has something of killed runs.
+    pub fn configurations(directory: &Path) -> BTreeSet<PathBuf> {
+        let apis = journal::configurations::<remote_api::Debt>(directory);
+        let runtimes = journal::configurations::<sandbox::remote::Debt>(directory);
+        apis.into_iter().chain(runtimes).collect()
     }
 
     /// Every driver, for what is done once for all: clearing up after killed runs.

@@ -124,11 +124,11 @@ impl<'a> Running<'a> {
             at = expired(&mut self.deadline) => {
                 return Err(too_late(self.started, at, Leg::Unknown));
             }
-            ticket = self.link.request(request) => ticket.map_err(failed)?,
+            ticket = self.link.request(request) => ticket.map_err(|cause| self.failed(cause))?,
         };
         tokio::select! {
             biased;
-            reply = ticket.reply() => reply.map_err(failed),
+            reply = ticket.reply() => reply.map_err(|cause| self.failed(cause)),
             () = self.cancel.cancelled() => Err(self.cancelled(ticket).await),
             at = expired(&mut self.deadline) => {
                 let leg = ticket.leg();
@@ -148,6 +148,10 @@ impl<'a> Running<'a> {
         }
     }
 
+    fn failed(&self, cause: Cause) -> NoAnswer {
+        self.link.failure(Stage::Call, cause).into()
+    }
+
     /// Tells the server to stop and watches whether it does.
     async fn cancelled(&self, mut ticket: Ticket) -> NoAnswer {
         let now = Instant::now();
@@ -161,7 +165,7 @@ impl<'a> Running<'a> {
             reply = ticket.reply() => match reply {
                 Ok(payload) if !payload.is_error => NoAnswer::Cancelled(Obedience::Ignored),
                 Ok(_) | Err(Cause::Rpc { .. }) => NoAnswer::Cancelled(Obedience::Confirmed),
-                Err(cause) => failed(cause),
+                Err(cause) => self.failed(cause),
             },
             () = sleep(WATCH) => NoAnswer::Cancelled(self.watched.verdict(now)),
         }
@@ -171,10 +175,6 @@ impl<'a> Running<'a> {
 /// `HeaderMismatch` of 2026-07-28.
 fn is_header_mismatch(failure: &Failure) -> bool {
     matches!(failure.cause, Cause::Rpc { code: -32020, .. })
-}
-
-fn failed(cause: Cause) -> NoAnswer {
-    failure(Stage::Call, cause).into()
 }
 
 /// The end of a call that was begun at `started` and had until `at`.

@@ -34,8 +34,7 @@ pub(super) struct Connection {
 impl Connection {
     pub fn open(endpoint: Endpoint, how: Connect) -> Result<Self, Failure> {
         let (frames, queue) = mpsc::channel(FRAMES);
-        let is_http = !matches!(endpoint, Endpoint::Stdio { .. });
-        let link = Arc::new(Link::new(frames, how, is_http));
+        let link = Arc::new(Link::new(frames, how, &endpoint));
         let mut tasks = JoinSet::new();
         match endpoint {
             Endpoint::Stdio { read, write } => {

@@ -7,7 +7,6 @@ use std::time::Duration;
 use serde_json::{Map, Value, json};
 use tokio::time::timeout;
 
-use super::hints::failure;
 use super::link::{Link, Revision};
 use super::questions;
 use super::wire::{Payload, Reply, excerpt};
@@ -59,7 +58,7 @@ pub(super) async fn shake_hands(
         }
         _ => Stage::Initialize,
     };
-    let failure = failure(stage, cause);
+    let failure = link.failure(stage, cause);
     Err(match hint {
         Some(hint) => failure.hint(hint),
         None => failure,

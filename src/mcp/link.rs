@@ -14,8 +14,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::http::mirror::{self, Repeated};
 use super::wire::{self, Reply};
-use super::{Connect, ServerNews};
-use crate::model::{Cause, Era, Progress};
+use super::{Connect, ServerNews, hints};
+use crate::drivers::Endpoint;
+use crate::model::{Cause, Era, Failure, Progress, Stage};
 use crate::stores::logs::{LogWriter, Source};
 
 /// Gets the progress of one request; never blocks.
@@ -89,6 +90,8 @@ pub(super) struct Link {
     repeated: Mutex<HashMap<Arc<str>, Arc<[Repeated]>>>,
     /// HTTP: each answer has a stream of its own, which can be ended.
     pub is_http: bool,
+    /// What can be done if the server refuses our credentials, if that is something of its own.
+    if_refused: Option<&'static str>,
     pub log: LogWriter,
     pub news: Box<dyn Fn(ServerNews) + Send + Sync>,
     pub limit: usize,
@@ -109,7 +112,11 @@ pub(super) struct Request<'a, P> {
 }
 
 impl Link {
-    pub fn new(frames: mpsc::Sender<Frame>, how: Connect, is_http: bool) -> Self {
+    pub fn new(frames: mpsc::Sender<Frame>, how: Connect, endpoint: &Endpoint) -> Self {
+        let http = match endpoint {
+            Endpoint::Http(http) | Endpoint::Proxied { http, .. } => Some(http),
+            Endpoint::Stdio { .. } => None,
+        };
         Self {
             waiting: Mutex::new(Some(HashMap::new())),
             next_id: AtomicU64::new(1),
@@ -118,10 +125,27 @@ impl Link {
             stop: CancellationToken::new(),
             revision: Mutex::default(),
             repeated: Mutex::default(),
-            is_http,
+            is_http: http.is_some(),
+            if_refused: http.and_then(|http| http.if_refused),
             log: how.log,
             news: how.news,
             limit: how.max_message,
+        }
+    }
+
+    /// A failure with what can be done about it, where that is known.
+    pub fn failure(&self, stage: Stage, cause: Cause) -> Failure {
+        let is_refused = matches!(
+            cause,
+            Cause::Http {
+                status: 401 | 403,
+                ..
+            }
+        );
+        let failure = hints::failure(stage, cause);
+        match self.if_refused {
+            Some(hint) if is_refused => failure.hint(hint),
+            _ => failure,
         }
     }
 

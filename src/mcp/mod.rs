@@ -36,7 +36,6 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use self::connection::Connection;
-use self::hints::failure;
 use crate::drivers::{CallTools, Endpoint};
 use crate::model::{Cause, Era, Failure, Obedience, Progress, ServerInfo, Stage, ToolSpec};
 use crate::stores::logs::LogWriter;
@@ -133,7 +132,7 @@ impl ToolClient {
     pub async fn list_tools(&self, timeout: Duration) -> Result<Vec<Arc<ToolSpec>>, Failure> {
         within(timeout, "tools/list", tools::list(&self.connection.link))
             .await
-            .map_err(|cause| failure(Stage::Initialize, cause))
+            .map_err(|cause| self.connection.link.failure(Stage::Initialize, cause))
     }
 
     /// Calls a tool with the text of a JSON object as arguments.
@@ -172,13 +171,14 @@ impl ToolClient {
         Some(match within(timeout, probe, ping).await {
             // An error is an answer, too: there are servers that do not know `ping`.
             Ok(_) | Err(Cause::Rpc { .. }) => Ok(sent.elapsed()),
-            Err(cause) => Err(failure(Stage::Run, cause)),
+            Err(cause) => Err(self.connection.link.failure(Stage::Run, cause)),
         })
     }
 
     /// Resolves with the reason when the connection is gone. Cancel-safe.
     pub async fn closed(&self) -> Failure {
-        failure(Stage::Run, self.connection.link.closed().await)
+        let link = &self.connection.link;
+        link.failure(Stage::Run, link.closed().await)
     }
 
     /// Ends the connection within `timeout`; calls in flight fail with `Closed`.

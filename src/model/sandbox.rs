@@ -177,6 +177,10 @@ pub struct SandboxRuntime {
     pub token: Option<Secret>,
     /// Who we are and whose servers these are; `None` for runtimes before 0.5, which know no tenants.
     pub tenant: Option<SandboxTenant>,
+    /// PEM certificates to trust besides those of the system.
+    pub ca_file: Option<PathBuf>,
+    /// The file that configures it: whoever has to delete what is left there finds the token in it.
+    pub configured_in: PathBuf,
 }
 
 /// What a runtime since 0.5 asks of each connection.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::FutureExt;
-use tokio::sync::{OwnedSemaphorePermit, mpsc, watch};
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
@@ -23,7 +23,7 @@ use super::start::bring_up;
 use super::stop::take_down;
 use super::words;
 use crate::backoff;
-use crate::drivers::{Driver, Running};
+use crate::drivers::{Driver, HeldSlot, Running};
 use crate::mcp::ToolClient;
 use crate::model::{
     Backend, BackendInfo, Failure, Happening, InstanceId, Level, Mode, Notice, Phase,
@@ -48,7 +48,7 @@ pub(super) struct Instance {
     pub(super) life: Life,
     phase: watch::Sender<Phase>,
     pub(super) watched: watch::Receiver<bool>,
-    slot: Option<OwnedSemaphorePermit>,
+    slot: Option<HeldSlot>,
     pub(super) running: Option<Box<dyn Running>>,
     pub(super) client: Option<ToolClient>,
     pub(super) news: News,
@@ -255,13 +255,13 @@ impl Instance {
 
     async fn queue(&mut self) -> Input {
         let starts = self.seat.core.starts.clone();
-        let Ok(slot) = starts.clone().try_acquire_owned() else {
+        let Some(slot) = HeldSlot::free(&starts) else {
             self.seat.step("queued", None).await;
             let (life, why) = (self.life, not_ready(&self.seat, Phase::Pending, None));
             return tokio::select! {
                 biased;
                 wish = self.mailbox.wish(life, || why.clone()) => Input::Asked(wish),
-                Ok(slot) = starts.acquire_owned() => {
+                Some(slot) = HeldSlot::wait(&starts) => {
                     self.slot = Some(slot);
                     Input::Slot
                 }
@@ -289,7 +289,8 @@ impl Instance {
             ..
         } = self;
         let brought = {
-            let mut up = pin!(bring_up(seat, running, news.listener()));
+            let slot = slot.as_ref().map(HeldSlot::slot).unwrap_or_default();
+            let mut up = pin!(bring_up(seat, &slot, running, news.listener()));
             loop {
                 tokio::select! {
                     biased;

@@ -11,7 +11,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 use super::calls;
 use super::core::Seat;
 use super::stop::take_down;
-use crate::drivers::{Order, Running, Steps};
+use crate::drivers::{Order, Running, Slot, Steps};
 use crate::mcp::{Connect, ServerNews, ToolClient};
 use crate::model::{
     Caller, Cause, Exit, Failure, Happening, Outcome, Stage, StartupCheck, ToolCall, ToolSpec,
@@ -28,32 +28,33 @@ const LOGINS: u32 = 2;
 /// JSON-RPC "method not found": a server without tools.
 const METHOD_NOT_FOUND: i64 = -32601;
 
-/// Starts an instance and returns its connection. Whatever exists of it is in `slot`, also when this fails or is
+/// Starts an instance and returns its connection. Whatever exists of it is in `held`, also when this fails or is
 /// dropped.
 pub(super) async fn bring_up(
     seat: &Arc<Seat>,
-    slot: &mut Option<Box<dyn Running>>,
+    slot: &Slot,
+    held: &mut Option<Box<dyn Running>>,
     news: impl Fn(ServerNews) + Clone + Send + Sync + 'static,
 ) -> Result<ToolClient, Failure> {
     let mut logins = 0;
     let (limit, mut running, connected) = loop {
-        get_ready(seat).await?;
+        get_ready(seat, slot).await?;
         let limit = Limit::from_now(seat);
-        let running = launch(seat, slot, &limit).await?;
+        let running = launch(seat, slot, held, &limit).await?;
         let connected = connect(seat, running, Box::new(news.clone()), &limit, false).await;
         if logins == LOGINS || !wants_login(&connected) {
             break (limit, running, connected);
         }
         // Now the driver knows of it, and sees to it before the next start: a person takes longer than that.
         logins += 1;
-        take_down(seat.clone(), None, slot.take()).await?;
+        take_down(seat.clone(), None, held.take()).await?;
     };
     let client = match connected {
         Err(refusal) if has_refused_and_ended(&refusal, running).await => {
             let text = "it refused initialize and ended: started again, for server/discover";
             seat.log.line(Source::Envdeck, text);
-            take_down(seat.clone(), None, slot.take()).await?;
-            running = launch(seat, slot, &limit).await?;
+            take_down(seat.clone(), None, held.take()).await?;
+            running = launch(seat, slot, held, &limit).await?;
             let again = connect(seat, running, Box::new(news), &limit, true).await;
             again.map_err(|again| rather(refusal, again))?
         }
@@ -70,24 +71,29 @@ pub(super) async fn bring_up(
 }
 
 /// Gets what many starts share; the start's own clock does not run yet.
-async fn get_ready(seat: &Seat) -> Result<(), Failure> {
+async fn get_ready(seat: &Seat, slot: &Slot) -> Result<(), Failure> {
     let driver = seat.core.drivers.driver(&seat.backend.mode);
     let (steps, told) = Steps::new();
-    let ready = driver.prepare(order(seat, steps));
+    let ready = driver.prepare(order(seat, slot, steps));
     showing(seat, told, None, ready).await
 }
 
 async fn launch<'a>(
     seat: &Seat,
-    slot: &'a mut Option<Box<dyn Running>>,
+    slot: &Slot,
+    held: &'a mut Option<Box<dyn Running>>,
     limit: &Limit,
 ) -> Result<&'a mut dyn Running, Failure> {
     let driver = seat.core.drivers.driver(&seat.backend.mode);
     seat.step("start", Some(limit.deadline)).await;
     let (steps, told) = Steps::new();
-    let started = limit.hold("start", Stage::Start, driver.start(order(seat, steps)));
+    let started = limit.hold(
+        "start",
+        Stage::Start,
+        driver.start(order(seat, slot, steps)),
+    );
     let started = showing(seat, told, Some(limit.deadline), started).await?;
-    let running = slot.insert(started).as_mut();
+    let running = held.insert(started).as_mut();
     let facts = running.facts().into();
     seat.report(Happening::Described {
         instance: seat.id.clone(),
@@ -97,13 +103,14 @@ async fn launch<'a>(
     Ok(running)
 }
 
-fn order(seat: &Seat, steps: Steps) -> Order {
+fn order(seat: &Seat, slot: &Slot, steps: Steps) -> Order {
     Order {
         backend: seat.backend.clone(),
         instance: seat.id.clone(),
         session: seat.session.clone(),
         run: seat.core.run.clone(),
         steps,
+        slot: slot.clone(),
         log: seat.log.clone(),
     }
 }

@@ -14,8 +14,8 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::time::{Instant, sleep, timeout};
 
-use crate::bench::{Bench, order};
-use crate::runtime::{IMAGE, PATIENCE, Runtime, VERSIONS, Version};
+use crate::bench::{Bench, log_of, order};
+use crate::runtime::{IMAGE, PATIENCE, PYTHON, Runtime, VERSIONS, Version};
 use crate::wire::Wire;
 
 /// A project with the server of the tests, and what it takes to run it on a runtime.
@@ -40,6 +40,8 @@ impl Project {
                 endpoint: runtime.endpoint(),
                 token: place.token,
                 tenant: place.tenant,
+                ca_file: None,
+                configured_in: "envdeck.yaml".into(),
             }),
             sharing: Sharing::Session,
             profile: SandboxProfile {
@@ -168,6 +170,41 @@ async fn a_project_becomes_a_server_and_nothing_is_left_of_it() {
         driver.settle().await.unwrap();
         let connection = runtime.connect();
         assert!(connection.sessions().await.unwrap().is_empty());
+    }
+}
+
+#[tokio::test]
+#[ignore = "needs the Box runtime and a package index"]
+async fn dependencies_are_installed_once() {
+    for version in VERSIONS {
+        let runtime = Runtime::start(version).await;
+        let mut project = Project::on(&runtime, &[]);
+        let at = |name: &str| project.directory.path().join(name);
+        let server = at("server.py");
+        std::fs::write(&server, include_str!("../sandbox/tiny_mcp.py")).unwrap();
+        std::fs::write(at("requirements.txt"), "idna==3.20\n").unwrap();
+        project.spec.command = "python".to_owned();
+        project.spec.args = vec![server.to_str().unwrap().to_owned()];
+        project.spec.profile.image = PYTHON.to_owned();
+        project.spec.install.env = crate::index::index();
+        let (driver, _directory, run) = driver();
+        let (order, logs) = order(&run, project.mode());
+        let log = || log_of(&logs, &order.instance).join("\n");
+        for word in ["dep_install: done", "dependencies are as they were"] {
+            let prepared = driver.prepare(order.clone()).await;
+            prepared.unwrap_or_else(|failure| panic!("{failure}\n{}", log()));
+            let mut running = driver.start(order.clone()).await.unwrap();
+            let mut wire = Wire::shake_hands(&mut running).await;
+            let script = "python -c 'import idna, sys; print(idna.__version__, sys.prefix)'";
+            let said = wire.call("sh", json!({ "script": script })).await;
+            let directory = format!("/workspace/.mcp/{}/workspace/.venv", order.instance);
+            assert_eq!(text(&said).trim(), format!("3.20 {directory}"));
+            assert!(log().contains(word), "{}", log());
+            running.stop(Duration::from_secs(1)).await.unwrap();
+        }
+        driver.release(&order.instance).await.unwrap();
+        driver.settle().await.unwrap();
+        assert!(runtime.connect().sessions().await.unwrap().is_empty());
     }
 }
 

@@ -38,6 +38,8 @@ impl Version {
 const TOKEN: &str = "test-control-token-0123456789abcdef0123456789";
 /// Node on busybox, without an entry point; `tests/images/build` makes it.
 pub const IMAGE: &str = "mcp/everything";
+/// Debian with Python and pip; from there, too.
+pub const PYTHON: &str = "envdeck-tests/sandbox-python";
 
 /// A runtime that runs. Dropping it kills it and removes what it made.
 pub struct Runtime {

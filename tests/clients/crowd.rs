@@ -39,8 +39,11 @@ gateway:
 
 fn member(serve: &Serve, seed: u64, end: &str) -> Child {
     // Each of the two among those that live and those that die.
-    let is_old = (seed / 2).is_multiple_of(2);
-    let version = if is_old { "v1" } else { "v2" };
+    let version = if (seed / 2).is_multiple_of(2) {
+        "v1"
+    } else {
+        "v2"
+    };
     let mut member = client("node/node_modules/node/bin/node");
     member
         .arg("tests/clients/crowd.mjs")

@@ -9,7 +9,7 @@ use std::time::Duration;
 use envdeck::drivers::docker::Engine;
 use envdeck::drivers::docker::image::{Image, Images, Logins, Wanted};
 use envdeck::drivers::docker::template::{Applied, Templates};
-use envdeck::drivers::{Order, Steps};
+use envdeck::drivers::{Order, Slot, Steps};
 use envdeck::model::{
     Backend, ContainerOptions, Failure, HealthPolicy, InstanceId, LocalDocker, Mode, Pull,
     RestartPolicy, RunId, Scope, SessionId, Template, TemplateWay, Transport,
@@ -92,6 +92,7 @@ impl Lab {
             session: SessionId::new("test-session"),
             run: self.run.clone(),
             steps,
+            slot: Slot::default(),
             log: self.logs.writer(&instance),
             instance,
         };

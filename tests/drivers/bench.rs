@@ -5,7 +5,7 @@ use std::fs;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use envdeck::drivers::{Driver, Drivers, Installed, Order, Running, Steps};
+use envdeck::drivers::{Driver, Drivers, Installed, Order, Running, Slot, Steps};
 use envdeck::model::{
     Backend, Exit, Failure, HealthPolicy, InstanceId, LocalProcess, Mode, RestartPolicy, RunId,
     Scope, SessionId, Transport,
@@ -68,6 +68,7 @@ pub fn order(run: &RunId, mode: Mode) -> (Order, LogStore) {
         session: SessionId::new("test-session"),
         run: run.clone(),
         steps: Steps::new().0,
+        slot: Slot::default(),
         log: logs.writer(&instance),
         instance,
     };

@@ -214,6 +214,45 @@ async fn a_key_is_needed() {
 }
 
 #[tokio::test]
+async fn what_a_server_repeats_of_our_secrets_is_not_shown() {
+    let server = Scripted::start(|heard: Heard, mut out: Out| async move {
+        let sent = heard.headers.get("authorization").cloned();
+        let sent = sent.unwrap_or_default();
+        let said = match heard.path.split('?').next().unwrap() {
+            "/page" => format!("no {} for {sent} here", heard.path),
+            "/cut" => format!("{}{sent}", "x".repeat(190)),
+            _ => {
+                let error =
+                    json!({ "code": -32000, "message": format!("bad {sent}"), "data": sent });
+                let error = json!({ "jsonrpc": "2.0", "id": null, "error": error });
+                return out.answer("400 Bad Request", JSON, error.to_string()).await;
+            }
+        };
+        out.answer("404 Not Found", "", said).await;
+    })
+    .await;
+    let base = server.url.replace("http://", "http://user:hu%73h-hush@");
+    let url = base.replace("/mcp", "/page?token=hush%2Dquery&plain=hush-more");
+    let text = words(&refusal(HttpServer::at(url)).await);
+    assert!(
+        text.starts_with(
+            "connect: SERVER answered 404 Not Found: no /page?token=•••&plain=••• for Basic ••• here"
+        ),
+        "{text}"
+    );
+    for path in ["/cut", "/rpc"] {
+        let mut with = HttpServer::at(server.url.replace("/mcp", path));
+        let key = format!("Bearer hush-{}", "z".repeat(40));
+        with.headers
+            .push(("Authorization".into(), Secret::new(key)));
+        let failure = refusal(with).await;
+        let text = format!("{failure} {failure:?}");
+        assert!(!text.contains("hush"), "{text}");
+        assert!(text.contains("•••"), "{text}");
+    }
+}
+
+#[tokio::test]
 async fn a_page_instead_of_a_server() {
     let page = |status: &'static str, length: usize| {
         move |_: Heard, mut out: Out| async move {

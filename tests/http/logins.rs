@@ -7,7 +7,7 @@ use std::process::Stdio;
 use std::sync::Arc;
 use std::time::Duration;
 
-use envdeck::drivers::Installed;
+use envdeck::drivers::{Elsewhere, Installed};
 use envdeck::mcp::http::{Browser, Logins};
 use envdeck::model::{
     Backend, Command, Failure, HttpServer, InstanceId, Limits, Mode, Outcome, Phase, RunId,
@@ -24,7 +24,7 @@ use crate::provider::Provider;
 /// A deck whose user has a browser that the test is.
 fn deck(provider: &Provider, home: &Path, browser: Browser) -> Deck {
     let logins = Logins::new(&home.join("logins"), browser);
-    let drivers = Installed::knowing(home, vec![], Some(logins));
+    let drivers = Installed::knowing(home, Elsewhere::default(), Some(logins));
     let backend = Backend {
         mode: Mode::External(Box::new(HttpServer::at(&provider.url))),
         transport: Transport::Http,
@@ -272,6 +272,39 @@ async fn a_refusal_without_a_place_to_log_in_at_is_told_as_it_is() {
              — check the credentials in `headers`"
         )
     );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nobody_elses_start_waits_for_a_login() {
+    let provider = Provider::start().await;
+    let home = TempDir::with_prefix("envdeck-login-").unwrap();
+    let logins = Logins::new(&home.path().join("logins"), told());
+    let drivers = Installed::knowing(home.path(), Elsewhere::default(), Some(logins));
+    let server = Backend {
+        mode: Mode::External(Box::new(HttpServer::at(&provider.url))),
+        transport: Transport::Http,
+        ..deck::backend("server")
+    };
+    let demo = Backend {
+        mode: Mode::Embedded,
+        ..deck::backend("demo")
+    };
+    let limits = Limits {
+        parallel_starts: 1,
+        ..Limits::default()
+    };
+    let run = RunId::new("test");
+    let deck = Deck::on(Arc::new(drivers), run, vec![server, demo], limits);
+    let id = begin(&deck, 1).await;
+    let url = address(&deck).await;
+    deck.handle.send(deck::open(&[("demo", 3)])).unwrap();
+    deck.wait_until("the others are ready", |fleet| {
+        let ready = fleet.instances().filter(|one| one.phase == Phase::Ready);
+        ready.count() == 3
+    })
+    .await;
+    visit(&url).await;
+    ready(&deck, &id).await;
 }
 
 /// A browser that only notes where it is sent: to `told`, below `home`.

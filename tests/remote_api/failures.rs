@@ -91,6 +91,39 @@ async fn credentials_that_are_refused_are_not_repeated() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_instance_that_lets_nobody_in() {
+    for (elsewhere, auth, hint) in [
+        (
+            false,
+            RemoteAuth::Bearer(Secret::new("hush")),
+            "it gets the credentials in `auth_details`: check them",
+        ),
+        (
+            false,
+            RemoteAuth::None,
+            "it gets the credentials in `auth_details`, and there are none",
+        ),
+        (
+            true,
+            RemoteAuth::Bearer(Secret::new("hush")),
+            "the credentials in `auth_details` go to the API's own origin only, and this is another",
+        ),
+    ] {
+        let service = Service::start();
+        let orders = Orders {
+            locked: true,
+            elsewhere,
+            ..Orders::default()
+        };
+        service.tell(orders).await;
+        let deck = service.deck(|api| api.auth = auth);
+        let failure = failure(&deck).await;
+        assert_eq!(failure.cause.kind(), "auth");
+        assert_eq!(failure.hint.as_deref(), Some(hint));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_error_that_does_not_pass() {
     let errors = vec![Manner::Status(500); 9];
     let (service, _deck, failure, words) = refusal(errors, |_| {}).await;

@@ -71,6 +71,10 @@ pub struct Orders {
     pub call: VecDeque<Manner>,
     /// What `Authorization` must say.
     pub authorization: Option<String>,
+    /// Idempotency keys mean nothing to it.
+    pub forgets_keys: bool,
+    /// Its instances let nobody in.
+    pub locked: bool,
     /// Where the instances are; beside the API if it is not said.
     pub elsewhere: bool,
 }
@@ -290,7 +294,11 @@ async fn create(service: Service, request: Request) -> Response {
     if heard.method != "POST" {
         return StatusCode::METHOD_NOT_ALLOWED.into_response();
     }
-    let known = key.and_then(|key| service.state.lock().answered.get(&key).cloned());
+    let known = key.and_then(|key| {
+        let stock = service.state.lock();
+        let known = stock.answered.get(&key).cloned();
+        known.filter(|_| !stock.orders.forgets_keys)
+    });
     if let Some(known) = known {
         return json(&known);
     }
@@ -381,6 +389,9 @@ async fn mcp(
             body: Value::Null,
         };
         stock.heard.push(heard);
+        if stock.orders.locked {
+            return StatusCode::UNAUTHORIZED.into_response();
+        }
         stock.instances.get(&id).cloned()
     };
     match instance {

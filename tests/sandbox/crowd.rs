@@ -230,6 +230,15 @@ async fn eight_at_once_and_one_without_memory() {
     assert_eq!(sample.processes, 1, "{sample:?}");
     assert!((1 << 20..256 << 20).contains(&sample.memory), "{sample:?}");
     assert_eq!(sample.memory_limit, Some(256 << 20));
+    let together = told.fact("together").unwrap();
+    for word in [
+        "8 servers",
+        "of 256 MiB",
+        "of 128 processes",
+        "MiB of files",
+    ] {
+        assert!(together.contains(word), "{together}");
+    }
     assert!(deck.close(session).await.is_empty());
     lab.down(deck).await;
 }

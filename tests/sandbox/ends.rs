@@ -1,9 +1,11 @@
 //! Ends of servers in sandboxes: nothing of one that is stopped lives on, whatever it does.
 
-use envdeck::model::{Command, Phase};
+use envdeck::model::{Command, Instance, Phase, fact};
 use serde_json::json;
 
-use crate::lab::{Lab, PYTHON, ask, assert_ready, inside, lasting, once, only, ready_for_the};
+use crate::lab::{
+    Lab, PYTHON, ask, assert_ready, fact, inside, lasting, once, only, ready_for_the,
+};
 
 /// What runs in the sandbox, but for what belongs to the container.
 const PROCESSES: &str = "for one in /proc/[0-9]*; do
@@ -37,6 +39,42 @@ async fn stubborn_servers_and_all_that_they_started_are_gone() {
         "{running}"
     );
     assert_ready(&deck, "watcher");
+    lab.down(deck).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs a Docker engine and images"]
+async fn one_server_is_paused_and_the_others_go_on() {
+    let lab = Lab::new().await;
+    let paused = once("paused", lab.projects.tiny_sandbox("paused"));
+    let other = once("other", lab.projects.tiny_sandbox("other"));
+    let deck = lab.deck(vec![paused, other]);
+    deck.open(&[("paused", 1), ("other", 1)]).await;
+    let (paused, other) = (only(&deck, "paused"), only(&deck, "other"));
+    inside(&deck, &paused, "sleep 500 >/dev/null 2>&1 & echo").await;
+    let user = fact(&deck, "paused", "user");
+    // T is stopped.
+    let states = format!(
+        "cat /proc/[0-9]*/status 2>/dev/null | grep -e ^State -e ^Uid | grep -B1 '^Uid:.{user}' | \
+         sed -n 's/^State:.\\(.\\).*/\\1/p' | sort -u | tr -d '\\n'"
+    );
+    let is_paused = |one: &Instance| one.fact(fact::STATUS) == Some(fact::PAUSED);
+    for _ in 0..2 {
+        deck.request(Command::Pause(paused.clone())).await.unwrap();
+        deck.wait_for(&paused, "it is paused", is_paused).await;
+        assert_eq!(inside(&deck, &other, &states).await, "T");
+        deck.request(Command::Resume(paused.clone())).await.unwrap();
+        deck.wait_for(&paused, "it goes on", |one| !is_paused(one))
+            .await;
+        let echo = ask(&deck, &paused, "echo", json!({"text": "hi"})).await;
+        assert_eq!(echo, "echo:hi");
+    }
+    // Also from there it ends.
+    deck.request(Command::Pause(paused.clone())).await.unwrap();
+    deck.request(Command::Stop(paused.clone())).await.unwrap();
+    deck.wait_for_phase(&paused, Phase::Stopped).await;
+    let left = inside(&deck, &other, PROCESSES).await;
+    assert!(!left.contains("sleep 500"), "{left}");
     lab.down(deck).await;
 }
 

@@ -16,12 +16,14 @@ use envdeck::drivers::sandbox::Sandboxes;
 use envdeck::drivers::{Driver, Drivers};
 use envdeck::model::{
     Backend, Failure, Install, InstanceId, Limits, Mode, Outcome, Phase, RestartPolicy, RunId,
-    Sandbox, SandboxProfile, Secret, Sharing, Staging,
+    Sandbox, SandboxProfile, Sharing, Staging,
 };
 use serde_json::{Value, json};
 use tokio::time::sleep;
 
 use crate::deck::{Deck, backend, seconds};
+
+pub use crate::bench::until as eventually;
 
 /// Debian with Python, and the same with Node; `tests/images/build` makes them.
 pub const PYTHON: &str = "envdeck-tests/sandbox-python";
@@ -81,7 +83,7 @@ impl Projects {
                 ..Staging::default()
             },
             install: Install {
-                env: index(),
+                env: crate::index::index(),
                 timeout: seconds(240),
             },
             startup_timeout: seconds(60),
@@ -92,27 +94,6 @@ impl Projects {
     pub fn tiny_sandbox(&self, name: &str) -> Sandbox {
         self.sandbox(PYTHON, "python", &[&self.tiny(name)])
     }
-}
-
-/// How a sandbox reaches the package indexes that this machine reaches.
-fn index() -> BTreeMap<String, Secret> {
-    const CERTIFICATES: &str = "/etc/ssl/certs/ca-certificates.crt";
-    const PASSED: [&str; 8] = [
-        "HTTPS_PROXY",
-        "HTTP_PROXY",
-        "NO_PROXY",
-        "PIP_EXTRA_INDEX_URL",
-        "PIP_INDEX_URL",
-        "PIP_TRUSTED_HOST",
-        "https_proxy",
-        "npm_config_registry",
-    ];
-    let set = |name: &str| Some((name.to_owned(), Secret::new(std::env::var(name).ok()?)));
-    let mut index: BTreeMap<_, _> = PASSED.into_iter().filter_map(set).collect();
-    for name in ["PIP_CERT", "NODE_EXTRA_CA_CERTS"] {
-        index.insert(name.to_owned(), Secret::new(CERTIFICATES));
-    }
-    index
 }
 
 pub fn mode(sandbox: Sandbox) -> Mode {
@@ -148,9 +129,11 @@ pub struct Lab {
     pub driver: Arc<Sandboxes>,
     pub run: RunId,
     pub projects: Projects,
+    address: Address,
 }
 
 impl Lab {
+    /// On the engine that the environment names.
     pub async fn new() -> Self {
         let address = Address::of_user().unwrap();
         let docker = connect(&address);
@@ -158,20 +141,32 @@ impl Lab {
             let found = docker.inspect_image(image).await;
             found.expect("the image is there: tests/images/build");
         }
+        Self::at(address)
+    }
+
+    pub fn at(address: Address) -> Self {
+        let docker = connect(&address);
         let run = RunId::new(format!("test-{:016x}", rand::random::<u64>()));
         let projects = Projects::new();
-        let containers = Containers::new(Engine::at(address), projects.path("copies"));
+        let containers = Containers::new(Engine::at(address.clone()), projects.path("copies"));
+        let driver = Sandboxes::new(Arc::new(containers), &projects.path("run"), &[]);
         Self {
             docker,
-            driver: Arc::new(Sandboxes::new(Arc::new(containers))),
+            driver: Arc::new(driver),
             run,
             projects,
+            address,
         }
     }
 
     pub fn deck(&self, backends: Vec<Backend>) -> Deck {
+        self.deck_with(64, backends)
+    }
+
+    /// So many may start at the same time.
+    pub fn deck_with(&self, parallel_starts: usize, backends: Vec<Backend>) -> Deck {
         let limits = Limits {
-            parallel_starts: 64,
+            parallel_starts,
             ..Limits::default()
         };
         let drivers = Arc::new(Only(self.driver.clone()));
@@ -213,13 +208,13 @@ impl Lab {
 
 impl Drop for Lab {
     fn drop(&mut self) {
-        let run = self.run.clone();
+        let (run, address) = (self.run.clone(), self.address.clone());
         let clear_up = move || {
             let runtime = tokio::runtime::Builder::new_current_thread()
                 .enable_all()
                 .build();
             runtime.unwrap().block_on(async {
-                let docker = connect(&Address::of_user().unwrap());
+                let docker = connect(&address);
                 for id in containers(&docker, &run).await {
                     let force = RemoveContainerOptionsBuilder::new()
                         .force(true)
@@ -234,7 +229,8 @@ impl Drop for Lab {
     }
 }
 
-fn connect(address: &Address) -> Docker {
+/// A client that knows nothing of ours.
+pub fn connect(address: &Address) -> Docker {
     let Address::Unix(path) = address else {
         panic!("not a socket: {address}")
     };

@@ -232,6 +232,7 @@ async fn a_shell_is_that_of_the_server() {
         session: envdeck::model::SessionId::new("one"),
         run: lab.run.clone(),
         steps: envdeck::drivers::Steps::new().0,
+        slot: envdeck::drivers::Slot::default(),
         log: logs.writer(&id),
         instance: id.clone(),
     };

@@ -76,7 +76,7 @@ pub(super) fn read(fields: &Fields, shared: &Shared) -> Sandbox {
         args: fields.get("args").map(|at| at.texts()).unwrap_or_default(),
         env: env.unwrap_or_default(),
         enabled: options.enabled,
-        runtime: options.runtime.finish(),
+        runtime: options.runtime.finish(shared),
         sharing: options.sharing,
         profile: options.profile,
         staging: options.staging,
@@ -88,7 +88,7 @@ pub(super) fn read(fields: &Fields, shared: &Shared) -> Sandbox {
 fn read_block(fields: &Fields, options: &mut Options, shared: &Shared) {
     profile(fields, &mut options.profile);
     staging(fields, &mut options.staging, shared);
-    options.runtime.read(fields);
+    options.runtime.read(fields, shared);
     set(
         &mut options.sharing,
         fields.get("sharing").and_then(|at| at.choice()),

@@ -1,9 +1,12 @@
 //! The keys that lead to a Box runtime that somebody else runs.
 
+use std::path::PathBuf;
+
 use url::Url;
 
+use crate::config::check::Shared;
 use crate::config::cursor::{Cursor, Fields};
-use crate::config::schema;
+use crate::config::{files, schema};
 use crate::model::{SandboxRuntime, SandboxTenant, Secret};
 
 /// The tokens of runtimes are at least this long, or they do not start.
@@ -17,16 +20,20 @@ pub struct Runtime {
     instance: Option<String>,
     workspace: Option<String>,
     generation: Option<u64>,
+    ca_file: Option<PathBuf>,
 }
 
 impl Runtime {
-    pub fn read(&mut self, fields: &Fields) {
+    pub fn read(&mut self, fields: &Fields, shared: &Shared) {
         let text = |key| fields.get(key).filter(|at| at.nonempty_text().is_some());
         if let Some(at) = text("endpoint") {
             self.endpoint = endpoint(&at);
         }
-        if let Some(at) = text("token") {
-            self.token = token(&at);
+        if let Some(at) = fields.get("token") {
+            self.token = token(&at, shared);
+        }
+        if let Some(at) = fields.get("ca_file") {
+            self.ca_file = files::ca_file(&at, |path| shared.path(path));
         }
         if let Some(at) = text("instance") {
             self.instance = instance(&at);
@@ -48,13 +55,14 @@ impl Runtime {
             ..
         } = self;
         if endpoint.is_none() {
-            for key in ["token", "instance", "workspace", "generation"] {
+            for key in ["token", "instance", "workspace", "generation", "ca_file"] {
                 if let Some(at) = block.get(key) {
                     at.problem("needs endpoint");
                 }
             }
             return;
         }
+        let is_encrypted = endpoint.as_deref().is_some_and(|at| at.starts_with("wss:"));
         for (key, is_there, other) in [
             (
                 "workspace",
@@ -68,6 +76,7 @@ impl Runtime {
             ),
             ("generation", instance.is_some(), "instance"),
             ("token", instance.is_some(), "instance"),
+            ("ca_file", is_encrypted, "an endpoint with wss://"),
         ] {
             if let Some(at) = block.get(key).filter(|_| !is_there) {
                 at.problem(format!("needs {other}"));
@@ -75,7 +84,7 @@ impl Runtime {
         }
     }
 
-    pub fn finish(self) -> Option<SandboxRuntime> {
+    pub fn finish(self, shared: &Shared) -> Option<SandboxRuntime> {
         let generation = self.generation.unwrap_or(1);
         let who = self.instance.zip(self.workspace);
         let tenant = who.map(|(instance, workspace)| SandboxTenant {
@@ -87,6 +96,8 @@ impl Runtime {
             endpoint,
             token: self.token,
             tenant,
+            ca_file: self.ca_file,
+            configured_in: shared.api_defaults.file.clone(),
         })
     }
 }
@@ -105,13 +116,14 @@ fn endpoint(at: &Cursor) -> Option<String> {
     Some(url.as_str().trim_end_matches('/').to_owned())
 }
 
-fn token(at: &Cursor) -> Option<Secret> {
-    let token = at.nonempty_text()?;
-    if token.len() < SHORTEST_TOKEN || !token.bytes().all(|byte| byte.is_ascii_graphic()) {
+fn token(at: &Cursor, shared: &Shared) -> Option<Secret> {
+    let token = files::secret(at, |path| shared.path(path))?;
+    let text = token.expose();
+    if text.len() < SHORTEST_TOKEN || !text.bytes().all(|byte| byte.is_ascii_graphic()) {
         at.problem("must be of at least 32 visible ASCII characters without spaces");
         return None;
     }
-    Some(Secret::new(token))
+    Some(token)
 }
 
 /// `[A-Za-z0-9][A-Za-z0-9._:-]{0,127}`

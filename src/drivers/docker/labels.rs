@@ -4,8 +4,6 @@ use std::collections::HashMap;
 use std::fs;
 use std::sync::LazyLock;
 
-use sha2::{Digest, Sha256};
-
 pub use crate::drivers::Life;
 use crate::drivers::Order;
 use crate::drivers::process::Identity;
@@ -90,41 +88,6 @@ pub fn life(labels: &Labels) -> Life {
     }
 }
 
-/// The owner as part of a name, for what carries no labels: `PID-TICKS-MACHINE-BOOT-NAMESPACE`, the last three as
-/// digests.
-pub fn tag() -> String {
-    Owner::ours().tag()
-}
-
-/// Whether the envdeck with this [`tag`] still lives.
-pub fn life_of(tag: &str) -> Life {
-    let ours = Owner::ours();
-    let parts: Vec<&str> = tag.split('-').collect();
-    let [pid, started, machine, boot, namespace] = parts[..] else {
-        return Life::Unknown;
-    };
-    let (Ok(pid), Ok(started)) = (pid.parse(), started.parse()) else {
-        return Life::Unknown;
-    };
-    let here = &ours.place;
-    if machine != digest(&here.machine) {
-        Life::Unknown
-    } else if boot != digest(&here.boot) {
-        Life::Dead
-    } else if namespace != digest(&here.namespace) {
-        Life::Unknown
-    } else if (Identity { pid, started }).is_alive() {
-        Life::Lives
-    } else {
-        Life::Dead
-    }
-}
-
-fn digest(text: &str) -> String {
-    let digest = Sha256::digest(text);
-    format!("{digest:x}")[..8].to_owned()
-}
-
 /// The run that created it.
 pub fn run(labels: &Labels) -> Option<RunId> {
     labels.get(RUN).map(|run| RunId::new(run.as_str()))
@@ -175,17 +138,6 @@ impl Owner {
             started: started.parse().ok()?,
         };
         Some(Self { process, place })
-    }
-
-    fn tag(&self) -> String {
-        let Identity { pid, started } = self.process;
-        let Place {
-            machine,
-            boot,
-            namespace,
-        } = &self.place;
-        let [machine, boot, namespace] = [machine, boot, namespace].map(|part| digest(part));
-        format!("{pid}-{started}-{machine}-{boot}-{namespace}")
     }
 
     fn life(&self, here: &Place) -> Life {
@@ -268,24 +220,6 @@ mod tests {
         let here = Place::here();
         let rebooted = format!("{}/another-boot/{}", here.machine, here.namespace);
         assert_eq!(life(&with(ours(), HOST, &rebooted)), Life::Dead);
-    }
-
-    #[test]
-    fn a_tag_tells_of_life_as_labels_do() {
-        let ours = tag();
-        assert_eq!(life_of(&ours), Life::Lives);
-        let parts: Vec<&str> = ours.split('-').collect();
-        let with = |at: usize, text: &'static str| {
-            let mut parts = parts.clone();
-            parts[at] = text;
-            life_of(&parts.join("-"))
-        };
-        assert_eq!(with(1, "1"), Life::Dead, "a process id that was used again");
-        assert_eq!(with(3, "00000000"), Life::Dead, "another boot");
-        for at in [2, 4] {
-            assert_eq!(with(at, "00000000"), Life::Unknown);
-        }
-        assert_eq!(life_of("box"), Life::Unknown);
     }
 
     #[test]

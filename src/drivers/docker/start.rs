@@ -28,6 +28,9 @@ const WAITING: f64 = 0.8;
 const LAST_WORDS: Duration = Duration::from_secs(1);
 /// Where servers speak MCP over HTTP.
 const PATH: &str = "/mcp";
+/// Nothing is sent to a container that could let us in.
+const IF_REFUSED: &str =
+    "containers are spoken to without credentials: have its server ask for none";
 
 pub struct Start<'a> {
     pub engine: &'a Engine,
@@ -139,6 +142,7 @@ impl Start<'_> {
                 server: self.locate(&id).await?,
                 contact,
                 login: None,
+                if_refused: Some(IF_REFUSED),
             };
             let place = endpoint.server.place();
             self.order.steps.tell(format!("wait for {place}"));

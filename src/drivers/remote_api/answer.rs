@@ -4,7 +4,9 @@ use serde_json::{Map, Value};
 
 use crate::mcp::excerpt;
 
-/// Characters of an unusable answer, and of a detail, that are shown.
+/// Bytes of an unusable answer that may be shown.
+const START: usize = 4 << 10;
+/// Characters of it, and of a detail, that are.
 const EXCERPT: usize = 120;
 /// Details of an instance that are shown.
 const DETAILS: usize = 16;
@@ -28,32 +30,35 @@ pub(super) struct Item {
     pub details: Vec<(String, String)>,
 }
 
+/// Takes out of a text what must not be shown.
+pub(super) type Scrub<'a> = &'a dyn Fn(String) -> String;
+
 /// The instances of an answer.
 ///
 /// # Errors
 /// What it is instead, as the end of a sentence.
-pub(super) fn items(body: &[u8]) -> Result<Vec<Item>, String> {
+pub(super) fn items(body: &[u8], scrub: Scrub) -> Result<Vec<Item>, String> {
     let value: Value = serde_json::from_slice(body).map_err(|_| {
-        let text = String::from_utf8_lossy(&body[..body.len().min(4 * EXCERPT)]);
+        let text = String::from_utf8_lossy(&body[..body.len().min(START)]);
         let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
-        format!("not with JSON: {}", excerpt(&text, EXCERPT))
+        format!("not with JSON: {}", shown(text, scrub))
     })?;
     match value {
-        Value::Array(list) => Ok(list.iter().map(item).collect()),
+        Value::Array(list) => Ok(list.iter().map(|value| item(value, scrub)).collect()),
         other => {
-            let text = excerpt(&other.to_string(), EXCERPT);
+            let text = shown(other.to_string(), scrub);
             Err(format!("not with a list of instances: {text}"))
         }
     }
 }
 
-fn item(value: &Value) -> Item {
+fn item(value: &Value, scrub: Scrub) -> Item {
     let mut details = vec![];
     if let Some(name) = text(&value["instance_id"]) {
-        details.push(("instance id of the API".to_owned(), shown(&name)));
+        details.push(("instance id of the API".to_owned(), shown(name, scrub)));
     }
     if let Value::Object(more) = &value["additional_details"] {
-        details.extend(plain(more));
+        details.extend(plain(more, scrub));
     }
     Item {
         id: text(&value["remote_instance_id"]).filter(|id| !id.is_empty()),
@@ -71,7 +76,7 @@ fn text(value: &Value) -> Option<String> {
     }
 }
 
-fn plain(details: &Map<String, Value>) -> impl Iterator<Item = (String, String)> {
+fn plain(details: &Map<String, Value>, scrub: Scrub) -> impl Iterator<Item = (String, String)> {
     let is_secret = |name: &str| {
         let name = name.to_lowercase();
         SECRET.iter().any(|part| name.contains(part))
@@ -84,15 +89,16 @@ fn plain(details: &Map<String, Value>) -> impl Iterator<Item = (String, String)>
         let value = if is_secret(name) {
             "•••".to_owned()
         } else {
-            shown(&value)
+            shown(value, scrub)
         };
-        Some((shown(name), value))
+        Some((shown(name.clone(), scrub), value))
     };
     details.iter().filter_map(pair).take(DETAILS)
 }
 
-fn shown(text: &str) -> String {
-    excerpt(text, EXCERPT).to_string()
+/// Cut last: a part of a secret is not known as one.
+fn shown(text: String, scrub: Scrub) -> String {
+    excerpt(&scrub(text), EXCERPT).to_string()
 }
 
 #[cfg(test)]
@@ -109,7 +115,7 @@ mod tests {
             { "mcp_endpoint_url": 7 },
             "odd"
         ]"#;
-        let items = items(body).unwrap();
+        let items = items(body, &|text| text).unwrap();
         let pair = |(name, value): &(String, String)| format!("{name}={value}");
         let details: Vec<_> = items[0].details.iter().map(pair).collect();
         assert_eq!(
@@ -135,7 +141,7 @@ mod tests {
                 r#"not with a list of instances: {"instances":[]}"#,
             ),
         ] {
-            assert_eq!(items(body.as_bytes()).unwrap_err(), right);
+            assert_eq!(items(body.as_bytes(), &|text| text).unwrap_err(), right);
         }
     }
 }

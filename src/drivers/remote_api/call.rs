@@ -43,7 +43,7 @@ impl CallTools for Calls {
                 url: self.url.clone(),
                 body: body.into(),
                 key: None,
-                is_repeatable: false,
+                repeats: 0,
                 limit: Some(limit),
                 // The call has a deadline of its own, which can be moved.
                 timeout: None,
@@ -52,7 +52,9 @@ impl CallTools for Calls {
             };
             let tell = |text: &str| tracing::debug!("call of {tool}: {text}");
             let answer = self.api.ask(&request, &tell).await;
-            let answer = answer.map_err(|unanswered| unanswered.cause);
+            let answer = answer
+                .map(|answer| answer.body)
+                .map_err(|unanswered| unanswered.cause);
             match &answer {
                 Ok(_) => self.contact.answered(),
                 Err(cause) => self.contact.failed(cause),

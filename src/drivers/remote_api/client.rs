@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -31,6 +32,8 @@ pub(super) struct Api {
     pub config: Arc<RemoteApi>,
     http: Client,
     budget: Budget,
+    /// It has answered a repeated request with what it made the first time.
+    knows_keys: AtomicBool,
 }
 
 /// One request, however often it is sent.
@@ -40,8 +43,8 @@ pub(super) struct Request<'a> {
     pub body: Bytes,
     /// The same in every repetition.
     pub key: Option<&'a str>,
-    /// Doing it twice is doing it once, so that it is repeated also where it may have arrived.
-    pub is_repeatable: bool,
+    /// How often it may be repeated where it may have arrived: doing it twice is doing it once.
+    pub repeats: u32,
     /// Of the answer, decompressed, bytes; `None` where only its status counts.
     pub limit: Option<usize>,
     /// From its first byte to the last of its answer.
@@ -58,7 +61,17 @@ impl Api {
             http: Client::new(&config.server())?,
             config,
             budget: Budget::default(),
+            knows_keys: AtomicBool::new(false),
         })
+    }
+
+    /// Whether it is known to tell a repeated request from a new one.
+    pub fn knows_keys(&self) -> bool {
+        self.knows_keys.load(Ordering::Relaxed)
+    }
+
+    pub fn has_known_a_key(&self) {
+        self.knows_keys.store(true, Ordering::Relaxed);
     }
 
     /// `host:port`
@@ -97,20 +110,24 @@ impl Api {
         matches!(url.scheme(), "http" | "https").then_some(url)
     }
 
-    /// Sends it, again where that is safe; `tell` hears of each repetition. Returns the body of the answer.
+    /// Sends it, again where that is safe; `tell` hears of each repetition.
     pub async fn ask(
         &self,
         request: &Request<'_>,
         tell: &(dyn Fn(&str) + Sync),
-    ) -> Result<Bytes, Unanswered> {
-        let (mut attempt, mut is_certain) = (1, true);
+    ) -> Result<Answer, Unanswered> {
+        let (mut attempt, mut lost) = (1, 0);
         loop {
             let cause = match self.once(request).await {
-                Ok(body) => return Ok(body),
+                Ok(body) => {
+                    let is_only = lost == 0;
+                    return Ok(Answer { body, is_only });
+                }
                 Err(cause) => cause,
             };
-            is_certain &= was_not_taken(&cause);
-            let wish = wish(&cause, request.is_repeatable);
+            lost += u32::from(!was_not_taken(&cause));
+            let is_certain = lost == 0;
+            let wish = wish(&cause, request.repeats > 0 && lost <= request.repeats);
             let Some(wish) = wish.filter(|_| attempt < request.attempts) else {
                 return Err(Unanswered { cause, is_certain });
             };
@@ -173,6 +190,13 @@ impl Api {
             None => Ok(Bytes::new()),
         }
     }
+}
+
+/// What came of a request.
+pub(super) struct Answer {
+    pub body: Bytes,
+    /// The API has certainly not taken it before, in an attempt whose answer was lost.
+    pub is_only: bool,
 }
 
 /// How a request came to nothing, however often it was sent.

@@ -12,10 +12,11 @@ use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep};
 
 use super::answer::{self, Item};
-use super::client::{Api, Request, Unanswered, failure};
+use super::client::{Answer, Api, Request, Unanswered, failure};
+use super::delete::Unpaid;
 use super::journal::{Debt, Place};
 use super::owned::{Owned, World};
-use crate::drivers::{Order, Steps};
+use crate::drivers::{Order, Steps, journal};
 use crate::model::{Cause, Failure, InstanceId, RemoteHttpApi, Stage};
 use crate::stores::logs::{LogWriter, Source};
 
@@ -144,16 +145,25 @@ async fn commit(
         resource: group.resource.clone(),
         session: group.session.clone(),
         instance: None,
+        is_lost: false,
         asked: body.to_string(),
-        since: Debt::since(),
+        since: journal::since(),
     };
     // What cannot be remembered is not made.
     if let Err(error) = world.journal.owe(debt.clone()) {
-        let text = "the journal of remote instances cannot be written";
-        return refuse(waiters, &Failure::caused_by(Stage::Create, text, error));
+        return refuse(waiters, &journal::unwritten(Stage::Create, error));
     }
     match ask(api, &debt, &waiters, until).await {
-        Ok(answer) => share(world, api, &debt, &answer, waiters),
+        Ok(Answer { body, is_only }) => {
+            let is_only = is_only || api.knows_keys();
+            let logs = waiters.iter().map(|waiter| waiter.log.clone()).collect();
+            share(world, api, &debt, &body, is_only, waiters);
+            if !is_only {
+                let (world, api) = (world.clone(), api.clone());
+                let others = find_others(world.clone(), api, debt, ids(&body), logs);
+                world.tasks.spawn(others);
+            }
+        }
         Err(Unanswered { cause, is_certain }) => {
             refuse(waiters, &failure(Stage::Create, cause));
             if is_certain {
@@ -176,7 +186,7 @@ async fn ask(
     debt: &Debt,
     waiters: &[Waiter],
     until: Instant,
-) -> Result<Bytes, Unanswered> {
+) -> Result<Answer, Unanswered> {
     let request = request(api, &debt.key, debt.asked.clone().into(), until);
     let request = request.map_err(|cause| Unanswered {
         cause,
@@ -202,7 +212,8 @@ pub(super) fn request<'a>(
         url: api.endpoint(&api.config.create_instance_endpoint, None)?,
         body,
         key: Some(key),
-        is_repeatable: true,
+        // Until it has shown that it knows keys, an answer may be lost once.
+        repeats: if api.knows_keys() { ATTEMPTS } else { 1 },
         limit: Some(LIMIT),
         timeout: Some(api.config.timeout),
         until,
@@ -216,29 +227,72 @@ async fn undo(world: Arc<World>, api: Arc<Api>, debt: Debt) {
     match api.pay(&debt, Instant::now() + UNDOING).await {
         Ok(()) => world.paid(&debt),
         // The journal keeps it.
-        Err(cause) => tracing::warn!("instances that were asked for may be there: {cause}"),
+        Err(Unpaid { cause, left }) => {
+            world.settle(&debt, left);
+            tracing::warn!("instances that were asked for may be there: {cause}");
+        }
+    }
+}
+
+/// Finds out whether a request that was answered with `known` instances had been taken before, in an attempt whose
+/// answer was lost; tells of what cannot be found.
+async fn find_others(
+    world: Arc<World>,
+    api: Arc<Api>,
+    debt: Debt,
+    known: Vec<String>,
+    logs: Vec<LogWriter>,
+) {
+    let until = Instant::now() + UNDOING;
+    let others = match api.others(&debt, &known, until).await {
+        Ok(others) if others.is_empty() => return world.paid(&debt),
+        Ok(others) => others,
+        // The journal keeps it.
+        Err(cause) => return tracing::warn!("instances may have been made twice: {cause}"),
+    };
+    let text = api.lost(&debt).to_string();
+    tracing::warn!("{text}");
+    for log in logs {
+        log.line(Source::Envdeck, &text);
+    }
+    let made = || others.iter().map(|id| debt.made(id));
+    world.settle(&debt, made().chain([debt.lost()]).collect());
+    for other in made() {
+        match api.pay(&other, until).await {
+            Ok(()) => world.paid(&other),
+            Err(unpaid) => {
+                tracing::warn!("remote instance {} stays: {}", other.name(), unpaid.cause);
+            }
+        }
     }
 }
 
 /// The ids in an answer, as far as there are any.
 pub(super) fn ids(answer: &[u8]) -> Vec<String> {
-    let items = answer::items(answer).unwrap_or_default();
+    let items = answer::items(answer, &|text| text).unwrap_or_default();
     items.into_iter().filter_map(|item| item.id).collect()
 }
 
 /// Gives each waiter an instance of the answer. What is too much is deleted, what is missing is told.
-fn share(world: &Arc<World>, api: &Arc<Api>, debt: &Debt, answer: &[u8], waiters: Vec<Waiter>) {
-    let items = match answer::items(answer) {
+fn share(
+    world: &Arc<World>,
+    api: &Arc<Api>,
+    debt: &Debt,
+    answer: &[u8],
+    is_only: bool,
+    waiters: Vec<Waiter>,
+) {
+    let items = match answer::items(answer, &|text| api.scrubbed(text)) {
         Ok(items) => items,
         Err(why) => {
             world.paid(debt);
             let text = format!("{} answered, but {why}", api.place());
-            let cause = Cause::Protocol(api.scrubbed(text));
+            let cause = Cause::Protocol(text);
             return refuse(waiters, &failure(Stage::Create, cause));
         }
     };
     let asked = waiters.len();
-    let (mut made, problems) = take(world, api, debt, items, &waiters);
+    let (mut made, problems) = take(world, api, debt, items, is_only, &waiters);
     let count = made.len();
     // The first come first.
     let mut made = made.drain(..);
@@ -275,6 +329,7 @@ fn take(
     api: &Arc<Api>,
     debt: &Debt,
     items: Vec<Item>,
+    is_only: bool,
     waiters: &[Waiter],
 ) -> (Vec<Owned>, Vec<String>) {
     let mut problems = vec![];
@@ -287,8 +342,7 @@ fn take(
         let waiter = waiters.get(taken.len());
         let made = Debt {
             instance: waiter.map(|waiter| waiter.instance.to_string()),
-            id: Some(id.clone()),
-            ..debt.clone()
+            ..debt.made(&id)
         };
         let is_twice = taken.iter().any(|(debt, _)| debt.id == made.id);
         if is_twice || world.holds(&made) {
@@ -297,10 +351,10 @@ fn take(
         }
         taken.push((made, item));
     }
-    let debts = taken.iter().map(|(debt, _)| debt.clone()).collect();
-    if let Err(error) = world.journal.answered(&debt.key, debts) {
-        tracing::warn!(%error, "the journal of remote instances cannot be written");
-    }
+    let debts = taken.iter().map(|(debt, _)| debt.clone());
+    // It stays as long as it may have made others.
+    let request = (!is_only).then(|| debt.clone());
+    world.settle(debt, debts.chain(request).collect());
     let mut made = vec![];
     for (debt, item) in taken {
         let url = item.url.as_deref().and_then(|url| api.join(url));

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures::future::join_all;
 use reqwest::Method;
 use tokio::time::{Instant, timeout_at};
 
@@ -10,6 +11,12 @@ use super::client::{Api, Request, Unanswered};
 use super::create;
 use super::journal::Debt;
 use crate::model::Cause;
+
+/// What is still owed, and why.
+pub(super) struct Unpaid {
+    pub cause: Cause,
+    pub left: Vec<Debt>,
+}
 
 impl Api {
     /// Has it delete an instance; what is not there any more is deleted, too.
@@ -25,7 +32,7 @@ impl Api {
             url: self.endpoint(template, Some(id))?,
             body: Bytes::new(),
             key: None,
-            is_repeatable: true,
+            repeats: u32::MAX,
             limit: None,
             timeout: Some(self.config.timeout),
             until,
@@ -55,21 +62,98 @@ impl Api {
 
     /// Removes whatever a debt stands for. A request that was not answered is sent again with its key: the API then
     /// tells what it made, and all of that goes.
-    pub async fn pay(&self, debt: &Debt, until: Instant) -> Result<(), Cause> {
-        let tell = |text: &str| tracing::debug!("{}: {text}", debt.name());
-        if let Some(id) = &debt.id {
-            return self.delete(id, until, &tell).await;
+    pub async fn pay(&self, debt: &Debt, until: Instant) -> Result<(), Unpaid> {
+        if debt.is_lost {
+            let (cause, left) = (self.lost(debt), vec![debt.clone()]);
+            return Err(Unpaid { cause, left });
         }
-        let request = create::request(self, &debt.key, debt.asked.clone().into(), until)?;
-        let answer = match self.ask(&request, &tell).await {
-            Ok(answer) => answer,
-            Err(unanswered) if knows_nothing(&unanswered.cause) => return Ok(()),
-            Err(unanswered) => return Err(unanswered.cause),
+        if debt.id.is_some() {
+            return self.pay_all(vec![debt.clone()], until).await;
+        }
+        let made = match self.made(debt, until).await {
+            Ok(ids) => ids,
+            Err(cause) if knows_nothing(&cause) => return Ok(()),
+            Err(cause) => {
+                let left = vec![debt.clone()];
+                return Err(Unpaid { cause, left });
+            }
         };
-        for id in create::ids(&answer) {
-            self.delete(&id, until, &tell).await?;
+        let others = self.others(debt, &made, until).await;
+        let strangers = others.as_deref().unwrap_or_default();
+        let ids = made.iter().chain(strangers);
+        let paid = self
+            .pay_all(ids.map(|id| debt.made(id)).collect(), until)
+            .await;
+        let (cause, request) = match others {
+            Ok(others) if others.is_empty() => return paid,
+            Ok(_) => (self.lost(debt), debt.lost()),
+            Err(cause) => (cause, debt.clone()),
+        };
+        let mut left = paid.err().map_or(vec![], |unpaid| unpaid.left);
+        left.push(request);
+        Err(Unpaid { cause, left })
+    }
+
+    /// Deletes the instances of these debts.
+    async fn pay_all(&self, debts: Vec<Debt>, until: Instant) -> Result<(), Unpaid> {
+        let tell = |text: &str| tracing::debug!("delete {text}");
+        let requests = debts
+            .iter()
+            .map(|debt| self.delete(debt.name(), until, &tell));
+        let deleted = join_all(requests).await;
+        let (mut first, mut left) = (None, vec![]);
+        for (debt, deleted) in debts.into_iter().zip(deleted) {
+            if let Err(cause) = deleted {
+                first.get_or_insert(cause);
+                left.push(debt);
+            }
         }
-        Ok(())
+        first.map_or(Ok(()), |cause| Err(Unpaid { cause, left }))
+    }
+
+    /// Sends a request again; the ids that it is answered with.
+    async fn made(&self, debt: &Debt, until: Instant) -> Result<Vec<String>, Cause> {
+        let tell = |text: &str| tracing::debug!("{}: {text}", debt.name());
+        let request = Request {
+            // Each time may make more, where the key means nothing.
+            repeats: 0,
+            ..create::request(self, &debt.key, debt.asked.clone().into(), until)?
+        };
+        let answer = self.ask(&request, &tell).await;
+        let answer = answer.map_err(|unanswered| unanswered.cause)?;
+        Ok(create::ids(&answer.body))
+    }
+
+    /// Instances that the same request makes once more: none with an API that knows keys. Where there are some,
+    /// those of an answer that was lost cannot be found out.
+    pub async fn others(
+        &self,
+        debt: &Debt,
+        known: &[String],
+        until: Instant,
+    ) -> Result<Vec<String>, Cause> {
+        if self.knows_keys() {
+            return Ok(vec![]);
+        }
+        let mut ids = self.made(debt, until).await?;
+        let count = ids.len();
+        ids.retain(|id| !known.contains(id));
+        if ids.len() < count {
+            self.has_known_a_key();
+        }
+        Ok(ids)
+    }
+
+    /// What to tell of a request whose instances nobody can find.
+    pub fn lost(&self, debt: &Debt) -> Cause {
+        Cause::Other(format!(
+            "{} does not know Idempotency-Key: a request for {} whose answer was lost, of session {} at {}, \
+             may have made instances that envdeck cannot find",
+            self.place(),
+            debt.resource,
+            debt.session,
+            debt.since
+        ))
     }
 }
 

@@ -1,20 +1,12 @@
-//! What an API owes us the removal of: written down before it can exist, so that it outlives us however we end.
+//! What an API owes us the removal of.
 
-use std::fs::{self, File};
-use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
-use jiff::Timestamp;
-use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 
-use crate::model::{RemoteApi, RunId};
-use crate::paths::private_directory;
-use crate::runs;
-
-/// The name of a run's journal, which is beside its directory: that is gone when the run is.
-const PREFIX: &str = "remote-";
-const SUFFIX: &str = ".json";
+use crate::drivers::journal;
+use crate::drivers::{Life, Trace};
+use crate::model::{InstanceId, RemoteApi, RunId};
 
 /// An instance to be deleted, or a request whose answer is not known.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -28,6 +20,9 @@ pub struct Debt {
     pub session: String,
     /// Ours.
     pub instance: Option<String>,
+    /// The API does not know its key: what it made, if anything, cannot be found out from here.
+    #[serde(default)]
+    pub is_lost: bool,
     /// The body of the request, as text.
     pub asked: String,
     /// RFC 3339.
@@ -69,141 +64,48 @@ impl Debt {
         self.id.as_deref().unwrap_or(&self.key)
     }
 
-    pub fn since() -> String {
-        Timestamp::now().to_string()
-    }
-}
-
-/// The debts of one run, in memory and in its file.
-#[derive(Default)]
-pub(super) struct Journal {
-    /// `None` outside of a run: nothing is kept.
-    file: Option<PathBuf>,
-    debts: Mutex<Vec<Debt>>,
-}
-
-impl Journal {
-    /// Of the run with this directory.
-    pub fn of_run(directory: &Path) -> Self {
-        let run = runs::beside(directory).zip(runs::id(directory));
-        let file = run.map(|(cache, run)| cache.join(format!("{PREFIX}{run}{SUFFIX}")));
+    /// What the request has made.
+    #[must_use]
+    pub fn made(&self, id: &str) -> Self {
         Self {
-            file,
-            debts: Mutex::default(),
+            id: Some(id.to_owned()),
+            ..self.clone()
         }
     }
 
-    pub fn debts(&self) -> Vec<Debt> {
-        self.debts.lock().clone()
+    /// The request, once nobody can tell any more what it made.
+    #[must_use]
+    pub fn lost(&self) -> Self {
+        Self {
+            is_lost: true,
+            ..self.clone()
+        }
     }
 
-    /// Writes down a request before it is sent.
-    pub fn owe(&self, debt: Debt) -> io::Result<()> {
-        self.change(|debts| debts.push(debt))
-    }
-
-    /// Replaces a request by what it made.
-    pub fn answered(&self, key: &str, made: Vec<Debt>) -> io::Result<()> {
-        self.change(|debts| {
-            debts.retain(|debt| debt.id.is_some() || debt.key != key);
-            debts.extend(made);
-        })
-    }
-
-    /// Strikes out what is gone.
-    pub fn paid(&self, paid: &Debt) -> io::Result<()> {
-        let is_paid = |debt: &Debt| (&debt.key, &debt.id) == (&paid.key, &paid.id);
-        self.change(|debts| debts.retain(|debt| !is_paid(debt)))
-    }
-
-    fn change(&self, how: impl FnOnce(&mut Vec<Debt>)) -> io::Result<()> {
-        // A few kilobytes, in order: later states must not be overtaken by earlier ones.
-        let mut debts = self.debts.lock();
-        how(&mut debts);
-        self.file
-            .as_deref()
-            .map_or(Ok(()), |file| write(file, &debts))
+    /// As [`Trace::kind`].
+    pub fn kind(&self) -> &'static str {
+        match self.id {
+            Some(_) => "remote instance",
+            None => "remote request",
+        }
     }
 }
 
-/// Replaces the file in one step; without debts there is none.
-fn write(file: &Path, debts: &[Debt]) -> io::Result<()> {
-    if debts.is_empty() {
-        return match fs::remove_file(file) {
-            Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
-            _ => Ok(()),
-        };
+impl journal::Debt for Debt {
+    const KIND: &'static str = "remote";
+
+    fn configured_in(&self) -> &Path {
+        &self.api.configured_in
     }
-    let directory = file.parent().unwrap_or(Path::new("."));
-    private_directory(directory)?;
-    let new = tempfile::NamedTempFile::new_in(directory)?;
-    serde_json::to_writer(&new, debts)?;
-    new.persist(file)?;
-    Ok(())
-}
 
-/// The journal of some run, dead or alive.
-pub(super) struct Found {
-    pub run: RunId,
-    pub is_alive: bool,
-    pub debts: Vec<Debt>,
-    file: PathBuf,
-}
-
-impl Found {
-    /// Writes down what is left of it.
-    pub fn keep(&self, left: &[Debt]) -> io::Result<()> {
-        write(&self.file, left)
+    fn trace(&self, run: &RunId, life: Life) -> Trace {
+        Trace {
+            kind: self.kind(),
+            id: self.name().to_owned(),
+            what: format!("{} at {}", self.resource, self.api.url),
+            run: Some(run.clone()),
+            instance: self.instance.as_deref().map(InstanceId::new),
+            life,
+        }
     }
-}
-
-/// All journals beside this run's directory.
-///
-/// # Errors
-/// Why one cannot be read.
-pub(super) fn all(directory: &Path) -> io::Result<Vec<Found>> {
-    let Some(cache) = runs::beside(directory) else {
-        return Ok(vec![]);
-    };
-    let entries = match fs::read_dir(cache) {
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(vec![]),
-        entries => entries?,
-    };
-    let mut all = vec![];
-    for entry in entries {
-        let file = entry?.path();
-        let name = file.file_name().and_then(|name| name.to_str());
-        let run = name.and_then(|name| name.strip_prefix(PREFIX)?.strip_suffix(SUFFIX));
-        let run = run.map(RunId::new);
-        let Some(run) = run else { continue };
-        let debts = match File::open(&file) {
-            // Paid in this moment.
-            Err(error) if error.kind() == ErrorKind::NotFound => continue,
-            opened => serde_json::from_reader(io::BufReader::new(opened?)),
-        };
-        let unreadable = |error| {
-            let text = format!("{} cannot be read: {error}", file.display());
-            io::Error::new(ErrorKind::InvalidData, text)
-        };
-        all.push(Found {
-            is_alive: runs::lives(cache, &run),
-            debts: debts.map_err(unreadable)?,
-            run,
-            file,
-        });
-    }
-    Ok(all)
-}
-
-/// The configurations that the journals of killed runs name.
-pub fn configurations(directory: &Path) -> Vec<PathBuf> {
-    let found = all(directory).unwrap_or_default();
-    let dead = found.into_iter().filter(|found| !found.is_alive);
-    let mut files: Vec<_> = dead
-        .flat_map(|found| found.debts)
-        .map(|debt| debt.api.configured_in)
-        .collect();
-    files.sort();
-    files.dedup();
-    files
 }

@@ -8,7 +8,7 @@
 //! ```
 //!
 //! The journal is written before a request is sent and struck out when an instance is gone, so that whatever happens
-//! to us somebody knows what to delete: the end of the run, the next start, or `envdeck gc` (`reap`).
+//! to us somebody knows what to delete: the end of the run, the next start, or `envdeck gc`.
 
 mod answer;
 mod budget;
@@ -18,8 +18,8 @@ mod create;
 mod delete;
 mod journal;
 mod owned;
-mod reap;
 mod running;
+mod words;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -29,21 +29,23 @@ use futures::future::join_all;
 use parking_lot::Mutex;
 use tokio::time::{Instant, timeout};
 
-pub use self::journal::configurations;
+pub use self::journal::Debt;
 
 use self::client::Api;
 use self::create::Creates;
-use self::journal::{Debt, Journal};
 use self::owned::World;
 use self::running::Remote;
+use super::journal::{self as debts, Journal, Unpaid};
 use super::{Driver, HttpEndpoint, Order, Running, Task, Trace};
 use crate::mcp::http::ready;
-use crate::model::{Failure, HttpServer, Mode, RemoteApi, RunId, Secret, Stage};
+use crate::model::{Failure, HttpServer, Mode, RemoteApi, RemoteAuth, RunId, Secret, Stage};
 
 /// Of the time for a start, until when a new instance must answer: the rest is for the handshake.
 const WAITING: f64 = 0.8;
 /// For requests that are under way at the end of a run; what comes of them later, the journal knows.
 const FINISHING: Duration = Duration::from_secs(12);
+/// For deleting what killed runs left.
+const PATIENCE: Duration = Duration::from_secs(20);
 /// For what the end of a run tries once more.
 const SETTLING: Duration = Duration::from_secs(3);
 
@@ -89,13 +91,20 @@ impl RemoteApis {
             return Ok(api);
         }
         let known = self.known.iter().find(|api| debt.api.is(api));
-        self.api(known.ok_or_else(|| reap::unknown(debt))?)
+        self.api(known.ok_or_else(|| words::unknown(debt))?)
     }
 
-    async fn pay(&self, debt: &Debt, until: Instant) -> Result<(), Failure> {
-        let api = self.api_of(debt)?;
+    /// Removes what a debt stands for; else tells why that is not possible, and what is still owed.
+    async fn pay(&self, debt: &Debt, until: Instant) -> Result<(), Unpaid<Debt>> {
+        let api = self.api_of(debt).map_err(|failure| Unpaid {
+            failure,
+            left: vec![debt.clone()],
+        })?;
         let paid = api.pay(debt, until).await;
-        paid.map_err(|cause| reap::unpaid(debt, cause))
+        paid.map_err(|delete::Unpaid { cause, left }| Unpaid {
+            failure: words::unpaid(debt, &cause),
+            left,
+        })
     }
 
     async fn begin(&self, order: Order) -> Result<Box<dyn Running>, Failure> {
@@ -107,7 +116,10 @@ impl RemoteApis {
         let api = self.api(&remote.api)?;
         let creates = &self.creates;
         let owned = creates.create(&self.world, &api, remote, &order).await?;
-        let endpoint = HttpEndpoint::from(server(&api, &owned.url));
+        let endpoint = HttpEndpoint {
+            if_refused: Some(if_refused(&api, &owned.url)),
+            ..HttpEndpoint::from(server(&api, &owned.url))
+        };
         order
             .steps
             .tell(format!("wait for {}", endpoint.server.place()));
@@ -131,6 +143,17 @@ fn server(api: &Api, url: &reqwest::Url) -> HttpServer {
     }
 }
 
+/// What can be done about an instance that refuses the credentials which it gets.
+fn if_refused(api: &Api, url: &reqwest::Url) -> &'static str {
+    if !api.is_at_origin_of(url) {
+        "the credentials in `auth_details` go to the API's own origin only, and this is another"
+    } else if api.config.auth == RemoteAuth::None {
+        "it gets the credentials in `auth_details`, and there are none"
+    } else {
+        "it gets the credentials in `auth_details`: check them"
+    }
+}
+
 impl Driver for RemoteApis {
     fn kind(&self) -> &'static str {
         "remote_http_api"
@@ -147,26 +170,42 @@ impl Driver for RemoteApis {
 
     fn reap(&self, run: &RunId) -> Task<'_, usize> {
         let run = run.clone();
-        Box::pin(async move { reap::reap(self, &run).await })
+        Box::pin(async move {
+            let until = Instant::now() + PATIENCE;
+            // What is lost is told, and then there is nothing more that could be done about it.
+            let pay = |debt| async move {
+                let mut paid = self.pay(&debt, until).await;
+                if let Err(unpaid) = &mut paid {
+                    unpaid.left.retain(|debt| !debt.is_lost);
+                }
+                paid
+            };
+            debts::reap(&self.directory, &run, pay).await
+        })
     }
 
     fn traces(&self) -> Task<'_, Vec<Trace>> {
-        Box::pin(async { reap::traces(&self.directory).await })
+        Box::pin(async { debts::traces::<Debt>(&self.directory).await })
     }
 
     fn settle(&self) -> Task<'_, ()> {
         Box::pin(async move {
             self.world.tasks.close();
             if timeout(FINISHING, self.world.tasks.wait()).await.is_err() {
-                return Err(reap::unfinished(FINISHING));
+                return Err(words::unfinished(FINISHING));
             }
             let until = Instant::now() + SETTLING;
             let debts = self.world.unheld();
             let paid = debts.iter().map(|debt| async move {
                 let paid = self.pay(debt, until).await;
-                paid.map(|()| self.world.paid(debt))
+                let (paid, left) = match paid {
+                    Ok(()) => (Ok(()), vec![]),
+                    Err(Unpaid { failure, left }) => (Err(failure), left),
+                };
+                self.world.settle(debt, left);
+                paid
             });
-            reap::all_or_told(join_all(paid).await)
+            debts::all_or_told(join_all(paid).await)
         })
     }
 }

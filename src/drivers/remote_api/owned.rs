@@ -11,7 +11,8 @@ use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 
 use super::client::{Api, failure};
-use super::journal::{Debt, Journal};
+use super::journal::Debt;
+use crate::drivers::journal::Journal;
 use crate::model::{Failure, Stage};
 
 /// For deleting what was dropped instead of stopped.
@@ -19,7 +20,7 @@ const DROPPED: Duration = Duration::from_secs(20);
 
 /// What all instances of a run share.
 pub(super) struct World {
-    pub journal: Journal,
+    pub journal: Journal<Debt>,
     /// What goes on behind everybody's back: requests whose instances may come to nobody, deletes.
     pub tasks: TaskTracker,
     /// Instances that somebody has, by the names of their debts.
@@ -27,7 +28,7 @@ pub(super) struct World {
 }
 
 impl World {
-    pub fn new(journal: Journal) -> Self {
+    pub fn new(journal: Journal<Debt>) -> Self {
         Self {
             journal,
             tasks: TaskTracker::new(),
@@ -48,11 +49,14 @@ impl World {
         self.held.lock().contains(&name(debt))
     }
 
-    /// Strikes it out; a journal that keeps too much is better than one that stops us.
+    /// Strikes it out.
     pub fn paid(&self, debt: &Debt) {
-        if let Err(error) = self.journal.paid(debt) {
-            tracing::warn!(%error, "the journal of remote instances cannot be written");
-        }
+        self.settle(debt, vec![]);
+    }
+
+    /// Replaces it by what is still owed.
+    pub fn settle(&self, debt: &Debt, left: Vec<Debt>) {
+        self.journal.settle(debt, left);
     }
 }
 

@@ -50,8 +50,7 @@ impl Remote {
             None => None,
         };
         for (name, value) in &owned.details {
-            let value = owned.api.scrubbed(value.clone());
-            known.push((name.as_str().into(), value.into()));
+            known.push((name.as_str().into(), value.as_str().into()));
         }
         let endpoint = match calls {
             Some(calls) => Endpoint::Proxied {

@@ -9,12 +9,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use parking_lot::Mutex;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
+use super::provide::{CLEAR, Home, INSTALL, PLACE, UNPACK, ended_well};
 use crate::drivers::docker::exec::{Command, Done, Inside};
 use crate::drivers::docker::room::Room;
-use crate::model::{Cause, Failure, InstanceId, SandboxPhase, Stage};
+use crate::model::{Cause, Exit, Failure, Install, InstanceId, SandboxPhase, Stage};
+use crate::stores::logs::LogWriter;
 
 /// Where the sandbox has the places of all servers.
 pub const PLACES: &str = "/workspace/.mcp";
@@ -22,9 +25,10 @@ pub const PLACES: &str = "/workspace/.mcp";
 const MARGIN: Duration = Duration::from_secs(15);
 /// For what only looks or makes a directory.
 const SHORT: Duration = Duration::from_secs(30);
+const CLEARING: Duration = Duration::from_secs(60);
+/// For the end of an installation.
+const QUITTING: Duration = Duration::from_secs(10);
 
-pub(super) const PLACE: &str = include_str!("scripts/place.sh");
-pub(super) const UNPACK: &str = include_str!("scripts/unpack.sh");
 const END: &str = include_str!("scripts/end.sh");
 
 /// Cheap to clone.
@@ -34,6 +38,8 @@ pub struct Cell {
     pub user: u32,
     /// Its directory.
     pub place: Arc<str>,
+    /// MiB in it, as last measured.
+    filled: Arc<Mutex<Option<u64>>>,
 }
 
 impl Cell {
@@ -45,12 +51,12 @@ impl Cell {
             return Err(SandboxPhase::Staging.refused(text));
         }
         let place = format!("{PLACES}/{name}").into();
-        Ok(Self { room, user, place })
-    }
-
-    /// Where the copy of the project is.
-    pub fn workspace(&self) -> String {
-        format!("{}/workspace", self.place)
+        Ok(Self {
+            room,
+            user,
+            place,
+            filled: Arc::default(),
+        })
     }
 
     /// As its user, in the directory below its place.
@@ -62,36 +68,17 @@ impl Cell {
                 "" => "/".to_owned(),
                 below => format!("{place}/{below}"),
             }),
-            env: vec![
-                format!("HOME={place}/home"),
-                format!("TMPDIR={place}/tmp"),
-                format!("XDG_CACHE_HOME={place}/cache"),
-                format!("PIP_CACHE_DIR={place}/cache/pip"),
-                format!("npm_config_cache={place}/cache/npm"),
-                format!("UV_CACHE_DIR={place}/cache/uv"),
-            ],
+            env: self
+                .variables()
+                .map(|(name, value)| format!("{name}={value}"))
+                .into(),
         }
-    }
-
-    /// Makes its directory, unless it has it already.
-    pub async fn furnish(&self) -> Result<(), Failure> {
-        let command = self.script(PLACE, &[&self.place]);
-        let done = self.run(command, None, SHORT).await;
-        ended_well(done, "make its directory")
-    }
-
-    /// A new copy of the project, from a tar stream; what was installed stays.
-    pub async fn unpack(&self, parts: mpsc::Receiver<Bytes>) -> Result<(), Failure> {
-        let command = self.script(UNPACK, &[&self.place]);
-        let done = self.room.run(command, Some(parts)).await;
-        let done = done.map_err(|trouble| trouble.at(Stage::Prepare).at(SandboxPhase::Staging));
-        ended_well(done, "unpack the project")
     }
 
     /// Asks all of its processes to end. Those that do not are no failure.
     pub async fn ask_to_end(&self) -> Result<(), Failure> {
         let command = self.script(END, &["TERM", "0"]);
-        self.run(command, None, SHORT).await.map(drop)
+        self.run(command, SHORT).await.map(drop)
     }
 
     /// Kills all of its processes; returns when none is left, or fails.
@@ -101,7 +88,7 @@ impl Cell {
         }
         let tenths = within.as_millis() / 100;
         let command = self.script(END, &["KILL", &tenths.to_string()]);
-        let done = self.run(command, None, within + MARGIN).await;
+        let done = self.run(command, within + MARGIN).await;
         let done = match done {
             // With the sandbox all that was in it is gone.
             Err(_) if !self.room.is_open() => return Ok(()),
@@ -116,21 +103,37 @@ impl Cell {
 
     /// Removes its directory with all that is in it.
     pub async fn clear(&self) -> Result<(), Failure> {
-        let command = self.script(
-            r#"chmod -R u+rwX "$1" 2>/dev/null; rm -rf "$1""#,
-            &[&self.place],
-        );
-        let done = self.run(command, None, Duration::from_secs(60)).await;
-        ended_well(done, "remove its directory")
+        let command = self.script(CLEAR, &[&self.place]);
+        let done = self.run(command, CLEARING).await?;
+        ended_well(&done.exit, &done.last_words(), "remove its directory")
     }
 
-    /// MiB that its directory takes; `None` where that cannot be measured.
-    pub async fn filled(&self) -> Option<u64> {
+    /// Stops all of its processes, or lets them go on.
+    pub async fn set_paused(&self, paused: bool) -> Result<(), Failure> {
+        let signal = if paused { "STOP" } else { "CONT" };
+        let command = self.script(r#"kill -s "$1" -- -1"#, &[signal]);
+        let done = self.run(command, SHORT).await?;
+        if done.succeeded() {
+            return Ok(());
+        }
+        let text = format!("its processes cannot get {signal}: {}", done.last_words());
+        Err(Failure::other(Stage::Run, text))
+    }
+
+    /// MiB that its directory takes, as last measured.
+    pub fn filled(&self) -> Option<u64> {
+        *self.filled.lock()
+    }
+
+    /// The same as it is now; `None` where that cannot be measured.
+    pub async fn measure(&self) -> Option<u64> {
         let command = self.script(r#"du -sk "$1" 2>/dev/null"#, &[&self.place]);
-        let done = self.run(command, None, SHORT).await.ok()?;
+        let done = self.run(command, SHORT).await.ok()?;
         let text = String::from_utf8(done.stdout).ok()?;
         let kib: u64 = text.split_whitespace().next()?.parse().ok()?;
-        Some(kib.div_ceil(1024))
+        let mib = kib.div_ceil(1024);
+        *self.filled.lock() = Some(mib);
+        Some(mib)
     }
 
     fn script(&self, script: &str, args: &[&str]) -> Command {
@@ -138,13 +141,8 @@ impl Cell {
         self.inside("").command(words.chain(args.iter().copied()))
     }
 
-    async fn run(
-        &self,
-        command: Command,
-        input: Option<mpsc::Receiver<Bytes>>,
-        within: Duration,
-    ) -> Result<Done, Failure> {
-        let done = timeout(within, self.room.run(command, input)).await;
+    async fn run(&self, command: Command, within: Duration) -> Result<Done, Failure> {
+        let done = timeout(within, self.room.run(command, None)).await;
         let Ok(done) = done else {
             let cause = Cause::Deadline {
                 what: "a command in the sandbox".into(),
@@ -156,25 +154,51 @@ impl Cell {
     }
 }
 
+impl Home for Cell {
+    fn directory(&self) -> &str {
+        &self.place
+    }
+
+    async fn furnish(&self) -> Result<(), Failure> {
+        let command = self.script(PLACE, &[&self.place]);
+        let done = self.run(command, SHORT).await?;
+        ended_well(&done.exit, &done.last_words(), "make its directory")
+    }
+
+    async fn unpack(&self, parts: mpsc::Receiver<Bytes>) -> Result<(), Failure> {
+        let command = self.script(UNPACK, &[&self.place]);
+        let done = self.room.run(command, Some(parts)).await;
+        let done = done.map_err(|trouble| trouble.at(Stage::Prepare).at(SandboxPhase::Staging))?;
+        ended_well(&done.exit, &done.last_words(), "unpack the project")
+    }
+
+    async fn install(
+        &self,
+        kind: &str,
+        options: &Install,
+        log: &LogWriter,
+    ) -> Result<Exit, Failure> {
+        let mark = format!("{}/installed", self.place);
+        let words = ["sh", "-c", INSTALL, "envdeck", kind, &mark];
+        let mut command = self.inside("workspace").command(words);
+        let more = options.env.iter();
+        command
+            .env
+            .extend(more.map(|(name, value)| format!("{name}={}", value.expose())));
+        let told = self.room.tell(command, log).await;
+        told.map_err(|trouble| trouble.at(Stage::Prepare).at(SandboxPhase::DepInstall))
+    }
+
+    /// Nothing else of this user runs yet.
+    async fn quit(&self) {
+        let _ = self.kill(QUITTING).await;
+    }
+}
+
 /// `[A-Za-z0-9._-]{1,64}`, and neither `.` nor `..`.
 pub fn is_name(text: &str) -> bool {
     let is_letter = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
     !matches!(text, "" | "." | "..") && text.len() <= 64 && text.chars().all(is_letter)
-}
-
-fn ended_well(done: Result<Done, Failure>, what: &str) -> Result<(), Failure> {
-    let done = done?;
-    if done.succeeded() {
-        return Ok(());
-    }
-    let said = done.last_words();
-    let text = match done.exit.code {
-        // What a shell says of a missing program.
-        Some(127) => format!("cannot {what}: the image has not all that it takes ({said})"),
-        _ if said.is_empty() => format!("cannot {what}: {}", done.exit),
-        _ => format!("cannot {what}: {said}"),
-    };
-    Err(SandboxPhase::Staging.failed(Cause::Other(text)))
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@ use tokio_util::task::TaskTracker;
 
 use super::cell::Cell;
 use super::container;
+use super::usage::Population;
 use crate::drivers::Order;
 use crate::drivers::docker::Containers;
 use crate::drivers::docker::room::Room;
@@ -31,8 +32,6 @@ pub struct House {
 pub struct Lot {
     /// What those who share it see: `box-1a2b`.
     pub name: Arc<str>,
-    /// What the engine has it by, also if it does not tell what it has made.
-    holder: InstanceId,
     key: Arc<str>,
     /// Instances that will need it until they are released.
     tenants: Mutex<HashSet<InstanceId>>,
@@ -88,9 +87,10 @@ impl House {
         if let Some(broken) = slot.take() {
             let _ = broken.remove().await;
         }
-        let name = format!("envdeck-{}", lot.holder);
+        let holder = lot.holder();
+        let name = format!("envdeck-{holder}");
         let spec = container::spec(&spec.profile);
-        let room = self.docker.room(&spec, name, &lot.holder, order).await?;
+        let room = self.docker.room(&spec, name, &holder, order).await?;
         Ok(slot.insert(Arc::new(room)).clone())
     }
 
@@ -161,13 +161,18 @@ impl Lot {
         let name = names.find(|name| others.iter().all(|other| **other != **name));
         let name = name.unwrap_or_default();
         Self {
-            holder: InstanceId::new(format!("{name}-{:016x}", rand::random::<u64>())),
             name: name.into(),
             key,
             tenants: Mutex::default(),
             room: tokio::sync::Mutex::default(),
             cells: Mutex::default(),
         }
+    }
+
+    /// What the engine has a sandbox by, also if it does not tell what it has made. Of each its own: the last one may
+    /// still be there while the engine is away.
+    fn holder(&self) -> InstanceId {
+        InstanceId::new(format!("{}-{:016x}", self.name, rand::random::<u64>()))
     }
 
     /// The one that it had, if the sandbox is still the same.
@@ -185,9 +190,13 @@ impl Lot {
         Ok(cell)
     }
 
-    /// How many servers have a place in it.
-    pub fn population(&self) -> usize {
-        self.cells.lock().len()
+    /// Who has a place in it.
+    pub fn population(&self) -> Population {
+        let cells = self.cells.lock();
+        Population {
+            servers: cells.len(),
+            filled: cells.values().filter_map(Cell::filled).sum(),
+        }
     }
 
     /// It cannot be trusted any more: removed with all that is in it, and made again for who needs it next.

@@ -3,8 +3,8 @@
 //! ```text
 //! mod ── house (which sandbox?) ── container (what is it?) ── docker::room
 //!   │      └── cell: the user and the directory of one server in it
-//!   ├── provide: sandbox, project, dependencies ── workspace (paths, staging)
-//!   ├── process: started, watched, ended for sure ── usage
+//!   ├── provide: directory, project, dependencies ── workspace (paths, staging), feed
+//!   ├── process: started, ended for sure ── supervision (how did it end?), usage, leash
 //!   └── remote: all of this in sandboxes of a runtime elsewhere
 //! ```
 //!
@@ -12,25 +12,39 @@
 
 mod cell;
 mod container;
+mod feed;
 mod house;
+mod leash;
 mod process;
 mod provide;
 pub mod remote;
+mod serve;
+mod supervision;
 mod usage;
 pub mod workspace;
 
 use std::collections::HashMap;
+use std::path::Path;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
 
-use self::house::House;
+use self::cell::Cell;
+use self::house::{House, Lot};
+use self::leash::Leash;
 use self::process::Process;
-use self::provide::{Provided, provide};
+use self::provide::{Ready, provide, source};
 use self::remote::Runtimes;
 use super::docker::Containers;
-use super::{Driver, Order, Running, Task};
-use crate::model::{Failure, InstanceId, Mode, RunId, Sandbox, SandboxPhase};
+use super::{Driver, Order, Running, Task, Trace};
+use crate::model::{Failure, InstanceId, Mode, RunId, Sandbox, SandboxPhase, SandboxRuntime};
+
+/// A server that can be started.
+struct Provided {
+    lot: Arc<Lot>,
+    cell: Cell,
+    ready: Ready,
+}
 
 /// Starts servers in sandboxes.
 pub struct Sandboxes {
@@ -43,20 +57,26 @@ pub struct Sandboxes {
 }
 
 impl Sandboxes {
-    /// Sandboxes are containers of this engine.
-    pub fn new(docker: Arc<Containers>) -> Self {
+    /// Sandboxes are containers of this engine, or of runtimes elsewhere. `directory` is that of this run; what
+    /// killed runs left on `known` runtimes can be deleted.
+    pub fn new(docker: Arc<Containers>, directory: &Path, known: &[SandboxRuntime]) -> Self {
         Self {
             house: Arc::new(House::new(docker.clone())),
             docker,
             prepared: Mutex::default(),
-            elsewhere: Runtimes::default(),
+            elsewhere: Runtimes::new(directory, known),
         }
     }
 
     async fn provide(&self, spec: &Sandbox, order: &Order) -> Result<Provided, Failure> {
         let reached = self.docker.reach_engine(spec.startup_timeout, order).await;
         reached.map_err(|failure| failure.or_at(SandboxPhase::BoxUnavailable))?;
-        provide(&self.house, spec, order).await
+        let source = source(spec)?;
+        let (lot, cell) = self.house.enter(spec, order).await?;
+        let leash = Leash::new(&self.house, &cell);
+        let ready = provide(&cell, source, spec, order).await?;
+        leash.loosen();
+        Ok(Provided { lot, cell, ready })
     }
 
     async fn begin(&self, order: Order) -> Result<Box<dyn Running>, Failure> {
@@ -102,10 +122,14 @@ impl Driver for Sandboxes {
         Box::pin(self.begin(order))
     }
 
-    /// What killed runs left are containers, which their driver removes.
+    /// What killed runs left here are containers, which their driver removes.
     fn reap(&self, run: &RunId) -> Task<'_, usize> {
-        let _ = run;
-        Box::pin(async { Ok(0) })
+        let run = run.clone();
+        Box::pin(async move { self.elsewhere.reap(&run).await })
+    }
+
+    fn traces(&self) -> Task<'_, Vec<Trace>> {
+        Box::pin(self.elsewhere.traces())
     }
 
     fn release(&self, instance: &InstanceId) -> Task<'_, ()> {
@@ -123,8 +147,8 @@ impl Driver for Sandboxes {
 
     fn settle(&self) -> Task<'_, ()> {
         Box::pin(async {
-            tokio::join!(self.house.settle(), self.elsewhere.settle());
-            self.docker.settle().await
+            let ((), elsewhere) = tokio::join!(self.house.settle(), self.elsewhere.settle());
+            self.docker.settle().await.and(elsewhere)
         })
     }
 }

@@ -1,10 +1,10 @@
-//! All that must be there before a server can be started: its sandbox, its place in it, its project, and what that
-//! depends on.
+//! All that must be there before a server can be started in a sandbox, wherever that is: its directory, its project,
+//! and what that depends on.
 
-use std::io::{self, Write};
+use std::future::Future;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::pin::pin;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -12,62 +12,106 @@ use tokio::sync::mpsc;
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
-use super::cell::Cell;
-use super::house::{House, Lot};
+use super::feed::Feed;
 use super::workspace::{
     Caps, Manifest, Place, Source, Tally, infer, rewrite_argument, rewrite_command,
 };
 use crate::drivers::Order;
-use crate::model::{Cause, Failure, HostPathMode, Sandbox, SandboxPhase, Stage};
-use crate::stores::logs::Source as Said;
+use crate::model::{Cause, Exit, Failure, HostPathMode, Install, Sandbox, SandboxPhase, Stage};
+use crate::stores::logs::{LogWriter, Source as Said};
 
+/// Makes the directory `$1`.
+pub(super) const PLACE: &str = include_str!("scripts/place.sh");
+/// Unpacks a project from its input into the directory `$1`.
+pub(super) const UNPACK: &str = include_str!("scripts/unpack.sh");
+/// Installs what the project in the current directory needs: `$1` is the kind, `$2` a file that tells what was done.
 pub(super) const INSTALL: &str = include_str!("scripts/install.sh");
-/// Parts of a project that are on their way.
-pub(super) const PARTS: usize = 4;
-const PART: usize = 256 << 10;
-/// For the end of an installation that takes too long.
-const KILLING: Duration = Duration::from_secs(10);
+/// Removes the directory `$1`.
+pub(super) const CLEAR: &str = r#"chmod -R u+rwX "$1" 2>/dev/null; rm -rf "$1""#;
 
-/// A server that can be started.
-pub struct Provided {
-    pub lot: Arc<Lot>,
-    pub cell: Cell,
+/// Parts of a project that are on their way.
+const PARTS: usize = 4;
+/// What an installation takes that finds nothing to do; one that takes longer lets others start meanwhile.
+const NOTHING_TO_DO: Duration = Duration::from_secs(3);
+
+/// What one server has in a sandbox.
+pub trait Home: Sync {
+    /// Its directory there.
+    fn directory(&self) -> &str;
+
+    /// Makes that, unless it is there already.
+    fn furnish(&self) -> impl Future<Output = Result<(), Failure>> + Send;
+
+    /// Puts a new copy of the project there, from a tar stream; what was installed stays.
+    fn unpack(
+        &self,
+        parts: mpsc::Receiver<Bytes>,
+    ) -> impl Future<Output = Result<(), Failure>> + Send;
+
+    /// Runs [`INSTALL`] in the copy; what it says goes to the log.
+    fn install(
+        &self,
+        kind: &str,
+        options: &Install,
+        log: &LogWriter,
+    ) -> impl Future<Output = Result<Exit, Failure>> + Send;
+
+    /// Kills all that runs for this server.
+    fn quit(&self) -> impl Future<Output = ()> + Send;
+
+    /// Where the copy of its project is.
+    fn workspace(&self) -> String {
+        format!("{}/workspace", self.directory())
+    }
+
+    /// What everything gets that runs for it: no file of it is ever elsewhere.
+    fn variables(&self) -> [(&'static str, String); 6] {
+        [
+            ("HOME", "home"),
+            ("TMPDIR", "tmp"),
+            ("XDG_CACHE_HOME", "cache"),
+            ("PIP_CACHE_DIR", "cache/pip"),
+            ("npm_config_cache", "cache/npm"),
+            ("UV_CACHE_DIR", "cache/uv"),
+        ]
+        .map(|(name, below)| (name, format!("{}/{below}", self.directory())))
+    }
+}
+
+/// What can be started.
+pub struct Ready {
     /// As the sandbox knows it.
     pub command: Vec<String>,
-    /// The project on the host.
+    /// The project on this host.
     pub project: Option<PathBuf>,
 }
 
+/// `source` is the project. What a failed or dropped installation left running is for the caller to end.
 pub async fn provide(
-    house: &Arc<House>,
+    home: &impl Home,
+    source: Option<Source>,
     spec: &Sandbox,
     order: &Order,
-) -> Result<Provided, Failure> {
-    let source = source(spec)?;
-    let (lot, cell) = house.enter(spec, order).await?;
-    cell.furnish().await?;
-    let mut command = vec![spec.command.clone()];
-    command.extend(spec.args.iter().cloned());
-    let mut project = None;
-    if let Some(source) = source {
-        command = rewritten(&command, &source.path, cell.workspace());
-        project = Some(source.path.clone());
-        let manifest = source.manifest();
-        stage(source, spec, &cell, order).await?;
-        if let Some(manifest) = manifest {
-            install(house, manifest, spec, &cell, order).await?;
-        }
+) -> Result<Ready, Failure> {
+    home.furnish().await?;
+    let words = std::iter::once(&spec.command).chain(&spec.args);
+    let command: Vec<String> = words.cloned().collect();
+    let Some(source) = source else {
+        let project = None;
+        return Ok(Ready { command, project });
+    };
+    let command = rewritten(&command, &source.path, home.workspace());
+    let project = Some(source.path.clone());
+    let manifest = source.manifest();
+    stage(home, source, spec, order).await?;
+    if let Some(manifest) = manifest {
+        install(home, manifest, &spec.install, order).await?;
     }
-    Ok(Provided {
-        lot,
-        cell,
-        command,
-        project,
-    })
+    Ok(Ready { command, project })
 }
 
 /// The project, if there is one.
-pub(super) fn source(spec: &Sandbox) -> Result<Option<Source>, Failure> {
+pub fn source(spec: &Sandbox) -> Result<Option<Source>, Failure> {
     let staging = &spec.staging;
     let directory = if let Some(directory) = &staging.host_path {
         Some(directory.clone())
@@ -83,7 +127,7 @@ pub(super) fn source(spec: &Sandbox) -> Result<Option<Source>, Failure> {
     directory.map(open).transpose()
 }
 
-pub(super) fn rewritten(command: &[String], project: &Path, workspace: String) -> Vec<String> {
+fn rewritten(command: &[String], project: &Path, workspace: String) -> Vec<String> {
     let Some(place) = Place::new(project, workspace) else {
         return command.to_vec();
     };
@@ -93,7 +137,12 @@ pub(super) fn rewritten(command: &[String], project: &Path, workspace: String) -
     program.into_iter().chain(arguments).collect()
 }
 
-async fn stage(source: Source, spec: &Sandbox, cell: &Cell, order: &Order) -> Result<(), Failure> {
+async fn stage(
+    home: &impl Home,
+    source: Source,
+    spec: &Sandbox,
+    order: &Order,
+) -> Result<(), Failure> {
     let shown = source.path.display().to_string();
     order.steps.tell(format!("staging {shown}"));
     let caps = Caps::of(&spec.staging);
@@ -101,7 +150,7 @@ async fn stage(source: Source, spec: &Sandbox, cell: &Cell, order: &Order) -> Re
     let feed = Feed::new(sender);
     let is_refused = feed.is_refused.clone();
     let write = spawn_blocking(move || source.write(&caps, feed));
-    let unpacked = cell.unpack(parts).await;
+    let unpacked = home.unpack(parts).await;
     // It ends when nobody takes the parts any more.
     let written = write.await;
     let written =
@@ -116,7 +165,7 @@ async fn stage(source: Source, spec: &Sandbox, cell: &Cell, order: &Order) -> Re
     Ok(())
 }
 
-pub(super) fn tell(tally: &Tally, shown: &str, spec: &Sandbox, order: &Order) {
+fn tell(tally: &Tally, shown: &str, spec: &Sandbox, order: &Order) {
     let Tally {
         bytes,
         entries,
@@ -136,40 +185,29 @@ pub(super) fn tell(tally: &Tally, shown: &str, spec: &Sandbox, order: &Order) {
 }
 
 async fn install(
-    house: &Arc<House>,
+    home: &impl Home,
     manifest: Manifest,
-    spec: &Sandbox,
-    cell: &Cell,
+    options: &Install,
     order: &Order,
 ) -> Result<(), Failure> {
     let kind = manifest.kind();
     order.steps.tell(format!("dep_install ({kind})"));
     let began = Instant::now();
-    let mark = format!("{}/installed", cell.place);
-    let mut command = cell
-        .inside("workspace")
-        .command(["sh", "-c", INSTALL, "envdeck", kind, &mark]);
-    let more = spec.install.env.iter();
-    command
-        .env
-        .extend(more.map(|(name, value)| format!("{name}={}", value.expose())));
-    // If it fails, takes too long or is given up, nothing of it goes on.
-    let guard = Unfinished {
-        house: house.clone(),
-        cell: Some(cell.clone()),
+    let within = options.timeout;
+    let mut done = pin!(timeout(within, home.install(kind, options, &order.log)));
+    let done = match timeout(NOTHING_TO_DO, &mut done).await {
+        Ok(done) => done,
+        Err(_) => order.step_aside(done).await,
     };
-    let within = spec.install.timeout;
-    let told = timeout(within, cell.room.tell(command, &order.log)).await;
-    let failure = match told {
+    let failure = match done {
         Ok(Ok(exit)) if exit.code == Some(0) => {
             let took = began.elapsed().as_millis();
             let text = format!("dep_install: done after {took} ms");
             order.log.line(Said::Envdeck, &text);
-            guard.finished();
             return Ok(());
         }
         Ok(Ok(exit)) => SandboxPhase::DepInstall.failed(Cause::Exited(exit)),
-        Ok(Err(trouble)) => trouble.at(Stage::Prepare).at(SandboxPhase::DepInstall),
+        Ok(Err(failure)) => failure,
         Err(_) => {
             let cause = Cause::Deadline {
                 what: "the installation of dependencies".into(),
@@ -179,70 +217,19 @@ async fn install(
             failure.hint("raise box.install_timeout, or see its log for what it waits for")
         }
     };
-    guard.finished();
-    // Nothing else of this user runs yet.
-    let _ = cell.kill(KILLING).await;
+    // Only this one: others in the sandbox go on.
+    home.quit().await;
     Err(failure)
 }
 
-/// An installation that nobody waits for any more is killed.
-struct Unfinished {
-    house: Arc<House>,
-    cell: Option<Cell>,
-}
-
-impl Unfinished {
-    fn finished(mut self) {
-        self.cell = None;
-    }
-}
-
-impl Drop for Unfinished {
-    fn drop(&mut self) {
-        if let Some(cell) = self.cell.take() {
-            self.house.see_to(async move {
-                let _ = cell.kill(KILLING).await;
-            });
-        }
-    }
-}
-
-/// Writes parts of this size to whoever takes them.
-pub(super) struct Feed {
-    sender: mpsc::Sender<Bytes>,
-    part: Vec<u8>,
-    /// They are not taken any more.
-    pub is_refused: Arc<AtomicBool>,
-}
-
-impl Feed {
-    pub fn new(sender: mpsc::Sender<Bytes>) -> Self {
-        Self {
-            sender,
-            part: Vec::with_capacity(PART),
-            is_refused: Arc::default(),
-        }
-    }
-}
-
-impl Write for Feed {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.part.extend_from_slice(bytes);
-        if self.part.len() >= PART {
-            self.flush()?;
-        }
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        if self.part.is_empty() {
-            return Ok(());
-        }
-        let part = std::mem::take(&mut self.part).into();
-        let sent = self.sender.blocking_send(part);
-        sent.map_err(|_| {
-            self.is_refused.store(true, Ordering::Relaxed);
-            io::ErrorKind::BrokenPipe.into()
-        })
-    }
+/// Whether something that prepares a server was done; `said` is the end of what it said.
+pub(super) fn ended_well(exit: &Exit, said: &str, what: &str) -> Result<(), Failure> {
+    let text = match exit.code {
+        Some(0) => return Ok(()),
+        // What a shell says of a missing program.
+        Some(127) => format!("cannot {what}: the image has not all that it takes ({said})"),
+        _ if said.is_empty() => format!("cannot {what}: {exit}"),
+        _ => format!("cannot {what}: {said}"),
+    };
+    Err(SandboxPhase::Staging.failed(Cause::Other(text)))
 }

@@ -17,6 +17,14 @@ const TICK: Duration = Duration::from_millis(10);
 /// Both are readable for everybody, whosever process it is.
 const LIST: &str = "cat /proc/[0-9]*/stat /proc/[0-9]*/status 2>/dev/null";
 
+/// Who has a place in a sandbox.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Population {
+    pub servers: usize,
+    /// MiB that their places hold, as last measured.
+    pub filled: u64,
+}
+
 pub struct Meter {
     cell: Cell,
     last: Option<(Instant, Duration)>,
@@ -67,16 +75,19 @@ impl Meter {
         })
     }
 
-    /// Of the sandbox, as last measured: `3 servers · cpu 2 % · memory 80 of 512 MiB · 14 processes`.
-    pub fn health(&self, population: usize) -> Option<String> {
+    /// Of the sandbox, as last measured: `3 servers · cpu 2 % · memory 80 of 512 MiB · 14 of 128 processes ·
+    /// 35 MiB of files`.
+    pub fn health(&self, population: Population, pids_limit: u64) -> Option<String> {
+        let Population { servers, filled } = population;
         let whole = (*self.whole.lock())?;
         let mib = |bytes: u64| bytes >> 20;
         let limit = whole
             .memory_limit
             .map(|limit| format!(" of {}", mib(limit)))
             .unwrap_or_default();
+        let plural = if servers == 1 { "" } else { "s" };
         Some(format!(
-            "{population} servers · cpu {:.0} % · memory {}{limit} MiB · {} processes",
+            "{servers} server{plural} · cpu {:.0} % · memory {}{limit} MiB · {} of {pids_limit} processes · {filled} MiB of files",
             whole.cpu,
             mib(whole.memory),
             whole.processes

@@ -30,8 +30,9 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 const ATTEMPTS: u32 = 4;
 /// Bytes of an unreadable answer that may be shown.
 const START: usize = 4 << 10;
-/// Characters of it that are.
+/// Characters of it that are; and of an event that is none.
 const EXCERPT: usize = 80;
+const EVENT: usize = 200;
 
 /// A stream of events.
 pub(super) type Stream = Events<Box<dyn AsyncRead + Send + Unpin>>;
@@ -109,7 +110,8 @@ async fn follow(http: &Http, sent: &Sent, answer: Response) -> Result<(), Cause>
 /// open while they work. The longer nothing comes the less often it is tried.
 async fn take_up(http: &Http, cursor: &Cursor, fruitless: u32) -> Option<Response> {
     let pause = cursor.retry.unwrap_or(PAUSE);
-    let mut pause = (pause * 2_u32.pow(fruitless.min(6))).min(LONGEST_PAUSE.max(pause));
+    let grown = pause.saturating_mul(2_u32.pow(fruitless.min(6)));
+    let mut pause = grown.min(LONGEST_PAUSE.max(pause));
     if fruitless > 0 {
         pause = pause.max(PAUSE);
     }
@@ -118,7 +120,7 @@ async fn take_up(http: &Http, cursor: &Cursor, fruitless: u32) -> Option<Respons
         match open(http, cursor).await {
             Ok(answer) => return Some(answer),
             // It may be on its way back.
-            Err(Cause::Unreachable { .. }) => pause = pause.max(PAUSE) * 2,
+            Err(Cause::Unreachable { .. }) => pause = pause.max(PAUSE).saturating_mul(2),
             Err(_) => return None,
         }
     }
@@ -188,11 +190,13 @@ pub(super) async fn hear(http: &Http, data: Bytes, of: Option<u64>) {
     if data.is_empty() {
         return;
     }
-    let start = data.slice(..data.len().min(200));
+    let start = data.slice(..data.len().min(START));
     if let Err(problem) = hear_body(&http.link, data, of).await {
-        let start = String::from_utf8_lossy(&start);
-        let text = format!("dropped an event that is not JSON-RPC: {problem}: {start}");
-        http.remark(&http.client.scrubbed(text));
+        let start = String::from_utf8_lossy(&start).into_owned();
+        let start = wire::excerpt(&http.client.scrubbed(start), EVENT);
+        http.remark(&format!(
+            "dropped an event that is not JSON-RPC: {problem}: {start}"
+        ));
     }
 }
 

@@ -96,16 +96,23 @@ pub(crate) async fn refusal(client: &Client, answer: Response) -> Refusal {
     let retry_after = retry_after.and_then(|value| pause(value.to_str().ok()?));
     let is_json = kind(&answer) == Kind::Json;
     let body = beginning(answer).await;
-    let rpc = if is_json { rpc_error(&body) } else { None };
-    let said = match &rpc {
-        Some(Cause::Rpc { message, .. }) => message.clone(),
-        _ => said(&body, is_json),
+    let mut rpc = if is_json { rpc_error(&body) } else { None };
+    let said = match &mut rpc {
+        Some(Cause::Rpc { message, data, .. }) => {
+            *message = client.scrubbed(std::mem::take(message));
+            *data = data
+                .take()
+                .map(|data| client.scrubbed(data.to_string()).into());
+            message.clone()
+        }
+        _ => client.scrubbed(said(&body, is_json)),
     };
     Refusal {
         cause: Cause::Http {
             server: client.server.clone(),
             status,
-            said: client.scrubbed(wire::excerpt(said.trim(), EXCERPT).to_string()),
+            // Cut only now: a part of a secret is not known as one.
+            said: wire::excerpt(said.trim(), EXCERPT).to_string(),
             retry_after,
         },
         rpc,

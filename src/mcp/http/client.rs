@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue, LOCATION};
 use reqwest::{Method, Response, StatusCode, Url};
@@ -17,6 +19,8 @@ const REDIRECTS: usize = 5;
 const KEEPALIVE: Duration = Duration::from_secs(20);
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(5);
 const KEEPALIVE_PROBES: u32 = 3;
+/// What is shorter is hardly a secret, and blotting it out would spoil the sentence.
+const SHORTEST_SECRET: usize = 4;
 
 /// Speaks with one origin, and no other.
 pub(crate) struct Client {
@@ -77,6 +81,7 @@ fn ignores_proxies(server: &HttpServer) -> bool {
 impl Client {
     pub fn new(server: &HttpServer) -> Result<Self, Failure> {
         let url = server.parsed().map_err(misconfigured)?;
+        let secrets = secrets(server, &url);
         Ok(Self {
             http: builder(server, url.scheme() == "https")?,
             login: None,
@@ -85,7 +90,7 @@ impl Client {
             url,
             headers: headers(server)?,
             connect_timeout: server.connect_timeout,
-            secrets: secrets(server),
+            secrets,
         })
     }
 
@@ -143,7 +148,7 @@ impl Client {
         let known = |text: &str, secret: &String| text.replace(secret.as_str(), "•••");
         let token = self.login.as_ref().and_then(|login| login.token());
         let secrets = self.secrets.iter().chain(&token);
-        let secrets = secrets.filter(|secret| !secret.is_empty());
+        let secrets = secrets.filter(|secret| secret.len() >= SHORTEST_SECRET);
         secrets.fold(detail, |text, secret| known(&text, secret))
     }
 
@@ -180,6 +185,7 @@ impl Client {
 
     fn leads_away(&self, status: StatusCode, next: &Url) -> Cause {
         let place = format!("{}://{}{}", next.scheme(), place(next), next.path());
+        let place = self.scrubbed(place);
         Cause::Http {
             server: self.server.clone(),
             status: status.as_u16(),
@@ -226,11 +232,37 @@ fn headers(server: &HttpServer) -> Result<HeaderMap, Failure> {
     Ok(all)
 }
 
-/// The values of the headers, and what of them stands behind a word such as `Bearer`.
-fn secrets(server: &HttpServer) -> Vec<String> {
+/// The values of the headers, what of them stands behind a word such as `Bearer`, and what is hidden of the URL, as it
+/// is written, meant and sent; the longest first.
+fn secrets(server: &HttpServer, url: &Url) -> Vec<String> {
     let values = || server.headers.iter().map(|(_, value)| value.expose());
     let parts = values().filter_map(|value| Some(value.split_once(' ')?.1.trim()));
-    values().chain(parts).map(str::to_owned).collect()
+    let mut all: Vec<_> = values().chain(parts).map(str::to_owned).collect();
+    if let Some(password) = url.password() {
+        let (user, plain) = (decoded(url, url.username()), decoded(url, password));
+        all.push(STANDARD.encode(format!("{user}:{plain}")));
+        all.extend([password.to_owned(), plain]);
+    }
+    let written = url.query().unwrap_or_default().split('&');
+    let written = written.map(|pair| pair.split_once('=').map_or(pair, |(_, value)| value));
+    all.extend(written.map(str::to_owned));
+    all.extend(url.query_pairs().map(|(_, value)| value.into_owned()));
+    all.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
+    all
+}
+
+/// A part of a URL without its `%xx`, by way of its query, which has an accessor that does it.
+fn decoded(url: &Url, part: &str) -> String {
+    let mut url = url.clone();
+    let part = ["+", "&", "="]
+        .iter()
+        .zip(["%2B", "%26", "%3D"])
+        .fold(part.to_owned(), |part, (plain, coded)| {
+            part.replace(plain, coded)
+        });
+    url.set_query(Some(&part));
+    let mut pairs = url.query_pairs();
+    pairs.next().unwrap_or_default().0.into_owned()
 }
 
 fn misconfigured(problem: String) -> Failure {

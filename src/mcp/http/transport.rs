@@ -73,6 +73,7 @@ impl Transport {
             server,
             contact,
             login,
+            ..
         } = endpoint;
         let (sender, streams) = mpsc::channel(1);
         let http = Http {

@@ -1,7 +1,8 @@
 //! Sandboxes of a Box runtime that somebody else runs, reached over web sockets.
 //!
 //! ```text
-//! sites (which sandbox?) ── provide (directory, project, dependencies) ── job (one thing from begin to end)
+//! sites (which sandbox?) ── debt (which stay when we are gone?)
+//!   └── cell (what one server has there) ── mark (what runs for it?), job (one thing from begin to end)
 //! process ── started, attached, seen to, ended ── stderr
 //! relay ── stdin and stdout of a process ── framing (lines), outgoing (messages), reattach (what became of it?), fence
 //! actions ── what can be asked of a runtime, typed ── trouble (why it was not done)
@@ -13,15 +14,17 @@
 //! later, which asks each connection who it is and relays chunks.
 
 pub mod actions;
+mod cell;
 pub mod connection;
+mod debt;
 mod fence;
 mod framing;
 mod job;
 mod link;
+mod mark;
 mod outgoing;
 mod place;
 mod process;
-mod provide;
 mod reattach;
 pub mod relay;
 mod sites;
@@ -30,19 +33,31 @@ mod stderr;
 mod trouble;
 
 use std::collections::HashMap;
+use std::path::Path;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
 
 pub use self::connection::{Connection, Dialect};
+pub use self::debt::Debt;
 pub use self::place::Place;
 pub use self::trouble::Trouble;
 
+use self::actions::Session;
+use self::cell::Cell;
 use self::process::Process;
-use self::provide::{Provided, provide};
 use self::sites::Sites;
-use super::{Order, Running, Task};
-use crate::model::{Failure, InstanceId, Sandbox, SandboxPhase, SandboxRuntime};
+use super::provide::{Ready, provide, source};
+use super::{Order, Running, Task, Trace};
+use crate::model::{Failure, InstanceId, RunId, Sandbox, SandboxPhase, SandboxRuntime};
+
+/// A server that can be started.
+struct Provided {
+    cell: Cell,
+    /// As the runtime knows the sandbox.
+    session: Session,
+    ready: Ready,
+}
 
 /// Starts servers in sandboxes of Box runtimes.
 pub struct Runtimes {
@@ -51,16 +66,33 @@ pub struct Runtimes {
     prepared: Mutex<HashMap<InstanceId, Provided>>,
 }
 
-impl Default for Runtimes {
-    fn default() -> Self {
+impl Runtimes {
+    /// `directory` is that of this run; what killed runs left on `known` runtimes can be deleted.
+    pub fn new(directory: &Path, known: &[SandboxRuntime]) -> Self {
         Self {
-            sites: Arc::new(Sites::new()),
+            sites: Arc::new(Sites::new(directory, known)),
             prepared: Mutex::default(),
         }
     }
-}
 
-impl Runtimes {
+    async fn provide(
+        &self,
+        spec: &Sandbox,
+        runtime: &SandboxRuntime,
+        order: &Order,
+    ) -> Result<Provided, Failure> {
+        let source = source(spec)?;
+        let (site, session) = self.sites.enter(spec, runtime, order).await?;
+        // Dropping it ends what runs there.
+        let cell = Cell::new(&self.sites, site, order)?;
+        let ready = provide(&cell, source, spec, order).await?;
+        Ok(Provided {
+            cell,
+            session,
+            ready,
+        })
+    }
+
     /// All that must be there before the server can be started.
     pub async fn prepare(
         &self,
@@ -68,7 +100,7 @@ impl Runtimes {
         runtime: &SandboxRuntime,
         order: &Order,
     ) -> Result<(), Failure> {
-        let provided = provide(&self.sites, spec, runtime, order).await?;
+        let provided = self.provide(spec, runtime, order).await?;
         self.prepared
             .lock()
             .insert(order.instance.clone(), provided);
@@ -84,9 +116,9 @@ impl Runtimes {
         let prepared = self.prepared.lock().remove(&order.instance);
         let provided = match prepared {
             Some(provided) => provided,
-            None => provide(&self.sites, spec, runtime, order).await?,
+            None => self.provide(spec, runtime, order).await?,
         };
-        let dialect = provided.site.connection.dialect().await;
+        let dialect = provided.cell.site.connection.dialect().await;
         let dialect = dialect.map_err(|trouble| trouble.during(SandboxPhase::BoxUnavailable))?;
         let process = Process::start(provided, dialect, spec, order).await?;
         Ok(Box::new(process))
@@ -98,8 +130,18 @@ impl Runtimes {
         Box::pin(self.sites.release(instance))
     }
 
-    /// Resolves when nothing is being removed any more.
-    pub async fn settle(&self) {
-        self.sites.settle().await;
+    /// As [`super::super::Driver::reap`].
+    pub async fn reap(&self, run: &RunId) -> Result<usize, Failure> {
+        self.sites.reap(run).await
+    }
+
+    /// As [`super::super::Driver::traces`].
+    pub async fn traces(&self) -> Result<Vec<Trace>, Failure> {
+        self.sites.traces().await
+    }
+
+    /// As [`super::super::Driver::settle`].
+    pub async fn settle(&self) -> Result<(), Failure> {
+        self.sites.settle().await
     }
 }

@@ -59,8 +59,14 @@ impl Place {
         Ok(Self {
             token: runtime.token.clone(),
             tenant: runtime.tenant.clone(),
+            ca_file: runtime.ca_file.clone(),
             ..Self::at(&runtime.endpoint)?
         })
+    }
+
+    /// Its URL, which holds no secret.
+    pub fn endpoint(&self) -> &str {
+        self.url.as_str()
     }
 
     /// `host:port`, for our sentences.

@@ -10,12 +10,14 @@ use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 use tokio_util::task::AbortOnDropHandle;
 
-use super::actions::{Process as Seen, ProcessSpec, ProcessStatus};
+use super::Provided;
+use super::actions::{Process as Seen, ProcessSpec, ProcessStatus, Session};
 use super::connection::Dialect;
-use super::provide::{Mark, Provided};
+use super::mark::Mark;
 use super::relay::{End, NotAttached, Relay, State, Target};
 use super::stderr::Preview;
-use crate::drivers::sandbox::process::{NOT_FOUND, SERVE, unknown};
+use crate::drivers::sandbox::provide::{Home, Ready};
+use crate::drivers::sandbox::serve::{SERVE, not_found, unknown};
 use crate::drivers::{Endpoint, Facts, Order, Running, Shell, Task, Usage, WindowSize};
 use crate::model::{Cause, Exit, Failure, Sandbox, SandboxPhase, Stage, fact};
 use crate::quote;
@@ -61,7 +63,12 @@ impl Process {
         order: &Order,
     ) -> Result<Self, Failure> {
         order.steps.tell(SandboxPhase::ProcessStart.to_string());
-        let site = &provided.site;
+        let Provided {
+            cell,
+            session: sandbox,
+            ready,
+        } = provided;
+        let site = &cell.site;
         let session = site.spec.session_id.clone();
         // Of each start its own: nobody is ever attached to what somebody else has begun to speak with.
         let id = format!("{}-{:08x}", order.instance, rand::random::<u32>());
@@ -70,15 +77,15 @@ impl Process {
             session: session.clone(),
             process: id.clone(),
         };
-        let mut env: std::collections::BTreeMap<_, _> = provided.env().collect();
+        let mut env: std::collections::BTreeMap<_, _> = cell.env().collect();
         env.extend(spec.env.clone());
         let words = ["-c", SERVE, "envdeck"].into_iter().map(str::to_owned);
         let process = ProcessSpec {
             process_id: id,
             command: "sh".to_owned(),
-            args: words.chain(provided.command.iter().cloned()).collect(),
+            args: words.chain(ready.command.iter().cloned()).collect(),
             env,
-            cwd: provided.workspace(),
+            cwd: cell.workspace(),
         };
         let started = site.connection.start_process(&session, &process).await;
         started.map_err(|trouble| trouble.during(SandboxPhase::ProcessStart))?;
@@ -89,15 +96,16 @@ impl Process {
         };
         let attached = target.clone().attach(Some(order.log.clone())).await;
         let relay = attached.map_err(|refusal| not_attached(refusal, &stderr))?;
-        Ok(Self::supervised(relay, stderr, target, provided, dialect))
+        let made_of = made_of(&target, &sandbox, &ready, dialect);
+        Ok(Self::supervised(relay, stderr, target, cell.mark, made_of))
     }
 
     fn supervised(
         relay: Relay,
         stderr: Stderr,
         target: Target,
-        provided: Provided,
-        dialect: Dialect,
+        mark: Mark,
+        made_of: Facts,
     ) -> Self {
         let shared = Arc::new(Shared {
             state: relay.state.clone(),
@@ -107,9 +115,9 @@ impl Process {
         });
         let supervision = supervise(target.clone(), shared.clone());
         Self {
-            made_of: made_of(&target, &provided, dialect),
+            made_of,
             target,
-            mark: provided.mark,
+            mark,
             pipes: Some((relay.read, relay.write)),
             shared,
             _relay: relay.task,
@@ -127,19 +135,19 @@ impl Process {
     }
 }
 
-fn made_of(target: &Target, provided: &Provided, dialect: Dialect) -> Facts {
+fn made_of(target: &Target, sandbox: &Session, ready: &Ready, dialect: Dialect) -> Facts {
     let mut facts: Facts = vec![
-        ("command".into(), quote::line(&provided.command).into()),
+        ("command".into(), quote::line(&ready.command).into()),
         ("runtime".into(), target.connection.place().name().into()),
         ("speaks".into(), dialect.to_string().into()),
         ("sandbox".into(), target.session.as_str().into()),
         (
             fact::NAME.into(),
-            provided.session.backend_session_id.as_str().into(),
+            sandbox.backend_session_id.as_str().into(),
         ),
-        ("image".into(), provided.session.image.as_str().into()),
+        ("image".into(), sandbox.image.as_str().into()),
     ];
-    if let Some(project) = &provided.project {
+    if let Some(project) = &ready.project {
         facts.push(("project".into(), project.display().to_string().into()));
     }
     facts
@@ -240,16 +248,7 @@ fn gone(why: &str) -> Failure {
 
 fn explained(process: &Seen, log: &LogWriter) -> Result<Exit, Failure> {
     let exit = process.exit();
-    if exit.code == Some(127)
-        && let Some(line) = log.last_output(1).last()
-        && let Some(command) = line.strip_prefix(NOT_FOUND)
-    {
-        let cause = Cause::CommandNotFound(command.to_owned());
-        return Err(SandboxPhase::ProcessStart
-            .failed(cause)
-            .hint("it must be in the image, or be installed by the project"));
-    }
-    Ok(exit)
+    not_found(&exit, log).map_or(Ok(exit), Err)
 }
 
 impl Running for Process {

@@ -1,41 +1,52 @@
 //! Which sandbox of a runtime a server gets: one for each distinct profile and trust domain, made for the first who
 //! needs it and deleted with the last.
 //!
-//! Sandboxes are sessions that the runtime forgets by itself when nobody has used them for a while. Their names tell
-//! who made them, so that whoever comes next deletes what killed runs left running.
+//! Sandboxes are sessions that the runtime forgets by itself when nobody has used them for a while, but not as long
+//! as something runs in them. So a journal is written before one is made and struck out when it is gone: the end of
+//! the run, the next start or `envdeck gc` delete what is left.
 
 use std::collections::HashSet;
 use std::future::Future;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
+use futures::future::join_all;
 use parking_lot::Mutex;
 use sha2::{Digest, Sha256};
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
 use tokio_util::task::TaskTracker;
 
 use super::actions::{MountMode, Network, Session, SessionSpec};
 use super::connection::{Connection, Weak};
+use super::debt::Debt;
 use super::job::{self, Work};
 use super::place::Place;
 use super::trouble::Trouble;
-use crate::drivers::docker::labels;
-use crate::drivers::{Life, Order};
+use crate::drivers::journal::{self, Journal, Unpaid};
+use crate::drivers::sandbox::provide::CLEAR;
+use crate::drivers::{Order, Trace};
 use crate::model::{
-    Failure, InstanceId, Sandbox, SandboxNetwork, SandboxPhase, SandboxRuntime, Sharing, Stage,
+    Failure, InstanceId, RunId, Sandbox, SandboxNetwork, SandboxPhase, SandboxRuntime, Sharing,
+    Stage,
 };
-
-/// What the names of our sessions begin with.
-const OURS: &str = "envdeck-";
-/// Before the digest of what a session is like.
-const KIND: &str = "-box-";
 
 /// Attempts at a deletion that is refused.
 const DELETIONS: u32 = 3;
+/// For deleting what killed runs left.
+const REAPING: Duration = Duration::from_secs(20);
+/// For what the end of a run tries once more.
+const SETTLING: Duration = Duration::from_secs(3);
 
 /// All sandboxes of a run, on all runtimes.
 pub struct Sites {
     connections: Mutex<Vec<(Place, Weak)>>,
     all: Mutex<Vec<Arc<Site>>>,
+    /// Runtimes that are configured or were used.
+    known: Mutex<Vec<Place>>,
+    journal: Arc<Journal<Debt>>,
+    /// Of this run.
+    directory: PathBuf,
     /// Removals that nobody waits for.
     tasks: TaskTracker,
 }
@@ -47,17 +58,23 @@ pub struct Site {
     key: String,
     /// Instances that will need it until they are released.
     tenants: Mutex<HashSet<InstanceId>>,
-    /// Locked while it is made or deleted; whether it may be there.
-    made: tokio::sync::Mutex<bool>,
+    /// Locked while it is made or deleted; `None` where it is not there.
+    owed: tokio::sync::Mutex<Option<Debt>>,
+    journal: Arc<Journal<Debt>>,
 }
 
 impl Sites {
-    pub fn new() -> Self {
+    /// As [`super::Runtimes::new`].
+    pub fn new(directory: &Path, known: &[SandboxRuntime]) -> Self {
         let tasks = TaskTracker::new();
         tasks.close();
+        let known = known.iter().filter_map(|runtime| Place::of(runtime).ok());
         Self {
             connections: Mutex::default(),
             all: Mutex::default(),
+            known: Mutex::new(known.collect()),
+            journal: Arc::new(Journal::of_run(directory)),
+            directory: directory.to_owned(),
             tasks,
         }
     }
@@ -79,12 +96,18 @@ impl Sites {
         ready.map_err(|trouble| trouble.during(SandboxPhase::BoxUnavailable))?;
         let phase = SandboxPhase::SessionCreate;
         order.steps.tell(phase.to_string());
-        let mut made = site.made.lock().await;
-        // Whatever the answer is.
-        *made = true;
+        let mut owed = site.owed.lock().await;
+        if owed.is_none() {
+            let place = site.connection.place();
+            let debt = Debt::new(&site.spec.session_id, place, &runtime.configured_in);
+            // What cannot be remembered is not made; and whatever the answer is, it may be there.
+            let noted = self.journal.owe(debt.clone());
+            noted.map_err(|error| journal::unwritten(phase.stage(), error).at(phase))?;
+            *owed = Some(debt);
+        }
         let session = site.connection.create_session(&site.spec).await;
         let session = session.map_err(|trouble| trouble.during(phase))?;
-        drop(made);
+        drop(owed);
         Ok((site, session))
     }
 
@@ -111,7 +134,8 @@ impl Sites {
                 spec: session,
                 key,
                 tenants: Mutex::default(),
-                made: tokio::sync::Mutex::default(),
+                owed: tokio::sync::Mutex::default(),
+                journal: self.journal.clone(),
             });
             sites.push(site.clone());
             site
@@ -120,7 +144,7 @@ impl Sites {
         Ok(site)
     }
 
-    /// One for each runtime, for as long as somebody uses it; a new one looks for what killed runs left.
+    /// One for each runtime, for as long as somebody uses it.
     fn connection(&self, place: &Place) -> Connection {
         let mut connections = self.connections.lock();
         connections.retain(|(_, open)| open.upgrade().is_some());
@@ -130,8 +154,47 @@ impl Sites {
         }
         let connection = Connection::new(place.clone());
         connections.push((place.clone(), connection.downgrade()));
-        self.see_to(reap(connection.clone()));
+        let mut known = self.known.lock();
+        if !known.contains(place) {
+            known.push(place.clone());
+        }
         connection
+    }
+
+    /// Deletes what dead runs left; tells of what stays.
+    pub async fn reap(&self, run: &RunId) -> Result<usize, Failure> {
+        let until = Instant::now() + REAPING;
+        let pay = |debt: Debt| async move {
+            let paid = self.pay(&debt, until).await;
+            let left = vec![debt];
+            paid.map_err(|failure| Unpaid { failure, left })
+        };
+        journal::reap(&self.directory, run, pay).await
+    }
+
+    pub async fn traces(&self) -> Result<Vec<Trace>, Failure> {
+        journal::traces::<Debt>(&self.directory).await
+    }
+
+    /// Where a debt is to be paid, if that is configured or was used.
+    fn place(&self, debt: &Debt) -> Option<Place> {
+        let known = self.known.lock();
+        known.iter().find(|place| debt.is_at(place)).cloned()
+    }
+
+    async fn pay(&self, debt: &Debt, until: Instant) -> Result<(), Failure> {
+        let place = self.place(debt).ok_or_else(|| debt.unknown())?;
+        let connection = self.connection(&place);
+        let deleted = async {
+            connection.ready(until).await?;
+            delete(&connection, &debt.session).await
+        };
+        let late = |_| {
+            let (what, after) = ("box_delete_session", REAPING);
+            Err(Trouble::Late { what, after })
+        };
+        let deleted = timeout_at(until, deleted).await.unwrap_or_else(late);
+        deleted.map_err(|trouble| debt.unpaid(trouble.at(Stage::Remove)))
     }
 
     /// It will not be started again: what it had is removed, and the sandbox with its last tenant. The removal begins
@@ -176,9 +239,32 @@ impl Sites {
         self.tasks.spawn(work);
     }
 
-    /// Resolves when nothing is being removed any more.
-    pub async fn settle(&self) {
+    /// Resolves when nothing is being removed any more, or with what stays.
+    pub async fn settle(&self) -> Result<(), Failure> {
         self.tasks.wait().await;
+        let until = Instant::now() + SETTLING;
+        let mut debts = self.journal.debts();
+        let all = self.all.lock().clone();
+        debts.retain(|debt| all.iter().all(|site| site.spec.session_id != debt.session));
+        let paid = debts.iter().map(|debt| async move {
+            let paid = self.pay(debt, until).await;
+            paid.map(|()| self.journal.settle(debt, vec![]))
+        });
+        journal::all_or_told(join_all(paid).await)
+    }
+}
+
+/// Deletes a session with all that runs in it. One that is not there is deleted.
+async fn delete(connection: &Connection, session: &str) -> Result<(), Trouble> {
+    let mut tries = DELETIONS;
+    loop {
+        tries -= 1;
+        match connection.delete_session(session).await {
+            Err(trouble) if trouble.is_not_found() => return Ok(()),
+            // One of 0.4 trips over processes that end in the same moment.
+            Err(Trouble::Refused { .. }) if tries > 0 => {}
+            done => return done,
+        }
     }
 }
 
@@ -200,34 +286,19 @@ impl Site {
 
     /// With all that runs in it.
     pub async fn delete(&self) -> Result<(), Failure> {
-        let mut made = self.made.lock().await;
-        if !std::mem::take(&mut *made) {
+        let mut owed = self.owed.lock().await;
+        let Some(debt) = &*owed else {
             return Ok(());
-        }
-        let mut tries = DELETIONS;
-        loop {
-            tries -= 1;
-            match self.connection.delete_session(&self.spec.session_id).await {
-                Ok(()) => return Ok(()),
-                Err(trouble) if trouble.is_not_found() => return Ok(()),
-                // One of 0.4 trips over processes that end in the same moment.
-                Err(Trouble::Refused { .. }) if tries > 0 => {}
-                Err(trouble) => {
-                    *made = true;
-                    let name = &self.spec.session_id;
-                    let hint = format!("session {name} may be left on the Box runtime");
-                    return Err(trouble.at(Stage::Remove).hint(hint));
-                }
-            }
-        }
+        };
+        let deleted = delete(&self.connection, &self.spec.session_id).await;
+        deleted.map_err(|trouble| debt.unpaid(trouble.at(Stage::Remove)))?;
+        self.journal.settle(debt, vec![]);
+        *owed = None;
+        Ok(())
     }
 
     async fn clear(&self, directory: &str) -> Result<(), Failure> {
-        let work = Work::new(
-            "clear",
-            r#"chmod -R u+rwX "$1" 2>/dev/null; rm -rf "$1""#,
-            &[directory],
-        );
+        let work = Work::new("clear", CLEAR, &[directory]);
         match job::run(self, work, None, None).await {
             Err(trouble) if !trouble.is_not_found() => Err(trouble.at(Stage::Remove)),
             _ => Ok(()),
@@ -259,7 +330,7 @@ fn session(spec: &Sandbox, key: &str) -> Result<SessionSpec, String> {
         }
     };
     Ok(SessionSpec {
-        session_id: format!("{OURS}{}{KIND}{key}", labels::tag()),
+        session_id: format!("envdeck-{key}"),
         image: profile.image.clone(),
         network,
         host_path: None,
@@ -272,32 +343,4 @@ fn session(spec: &Sandbox, key: &str) -> Result<SessionSpec, String> {
         read_only_rootfs: profile.read_only_rootfs,
         workspace_quota_mb: 0,
     })
-}
-
-/// Deletes the sessions of killed runs, if the runtime is there.
-async fn reap(connection: Connection) {
-    let reaped = async {
-        connection.ready(Instant::now()).await?;
-        let mut count = 0;
-        for session in connection.sessions().await? {
-            if is_left_behind(&session.session_id) {
-                connection.delete_session(&session.session_id).await?;
-                count += 1;
-            }
-        }
-        Ok::<_, Trouble>(count)
-    };
-    let name = connection.place().name();
-    match reaped.await {
-        Ok(0) => {}
-        Ok(count) => tracing::info!("{name}: deleted {count} sessions that killed runs left"),
-        Err(trouble) => tracing::debug!("{name}: not looked for leftovers: {trouble}"),
-    }
-}
-
-fn is_left_behind(session: &str) -> bool {
-    let tag = session
-        .strip_prefix(OURS)
-        .and_then(|rest| rest.split_once(KIND));
-    tag.is_some_and(|(tag, _)| labels::life_of(tag) == Life::Dead)
 }

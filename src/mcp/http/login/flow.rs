@@ -27,7 +27,7 @@ impl Login {
     /// # Errors
     /// There is no way to log in, nobody to do it, or it failed.
     pub async fn give(&self, steps: &Steps, log: &LogWriter) -> Result<(), Failure> {
-        if self.wanted.lock().is_none() {
+        if !self.is_wanted() {
             return Ok(());
         }
         steps.tell("wait for a login");

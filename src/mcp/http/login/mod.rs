@@ -120,6 +120,11 @@ impl Login {
         self.keys.token()
     }
 
+    /// Whether the server has refused us for want of it.
+    pub fn is_wanted(&self) -> bool {
+        self.wanted.lock().is_some()
+    }
+
     /// The server refused us; what is to be told instead of `cause`.
     pub(super) fn want(&self, challenge: Option<String>, cause: Cause) -> Cause {
         let Cause::Http { server, .. } = &cause else {
