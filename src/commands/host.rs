@@ -10,6 +10,7 @@ use anyhow::Context;
 use futures::future::join_all;
 use nix::sys::signal::Signal;
 use tokio::runtime::{Builder, Runtime};
+use tokio::sync::broadcast::{self, error::RecvError};
 use tokio::time::timeout;
 use tracing_appender::non_blocking::WorkerGuard;
 
@@ -20,7 +21,7 @@ use crate::config::Config;
 use crate::drivers::{Elsewhere, Installed};
 use crate::gateway::{self, Gateway};
 use crate::mcp::http::{Browser, Logins};
-use crate::model::{Cause, Failure, InstanceId, RunId, Stage};
+use crate::model::{Cause, Failure, InstanceId, Level, Notice, RunId, Stage};
 use crate::orchestrator::{self, Handle, Orchestrator};
 use crate::paths::{Paths, private_directory};
 use crate::runs::RunDirectory;
@@ -129,6 +130,9 @@ impl Host {
         clear_up(&drivers, &run);
         let about = register::about(front_end.name(), &config);
         tokio::spawn(register::keep(directory.about(), about, handle.fleet()));
+        if told.is_some() {
+            tokio::spawn(tell_notices(handle.notices()));
+        }
         drop(inside);
         Ok(Self {
             orchestrator,
@@ -283,6 +287,21 @@ fn clear_up(drivers: &Installed, run: &RunId) {
                 Err(failure) => tracing::warn!("{}: leftovers stay: {failure}", driver.kind()),
             }
         });
+    }
+}
+
+/// What a screen would show for a moment, as lines of the log.
+async fn tell_notices(mut notices: broadcast::Receiver<Notice>) {
+    loop {
+        match notices.recv().await {
+            Ok(Notice { level, text, .. }) => match level {
+                Level::Info => tracing::info!("{text}"),
+                Level::Warn => tracing::warn!("{text}"),
+                Level::Error => tracing::error!("{text}"),
+            },
+            Err(RecvError::Lagged(lost)) => tracing::warn!("{lost} notices were lost"),
+            Err(RecvError::Closed) => return,
+        }
     }
 }
 
