@@ -21,9 +21,8 @@ use envdeck::drivers::docker::labels;
 use envdeck::drivers::docker::{Address, Containers, Engine};
 use envdeck::drivers::{Driver, Drivers};
 use envdeck::model::{
-    Ask, Backend, Caller, Command, ContainerOptions, Failure, GatewayOptions, HealthPolicy,
-    InstanceId, Limits, LocalDocker, Mode, Phase, RestartPolicy, RunId, Scope, SessionId,
-    Transport,
+    Ask, Backend, Caller, Command, ContainerOptions, GatewayOptions, HealthPolicy, InstanceId,
+    Limits, LocalDocker, Mode, Phase, RestartPolicy, RunId, Scope, SessionId, Transport,
 };
 use envdeck::orchestrator::{Handle, Orchestrator, Reply, Setup, start};
 use envdeck::stores::results::ResultStore;
@@ -89,8 +88,8 @@ struct Bench {
 struct Only(Arc<Containers>);
 
 impl Drivers for Only {
-    fn driver(&self, _mode: &Mode) -> Result<Arc<dyn Driver>, Failure> {
-        Ok(self.0.clone())
+    fn driver(&self, _mode: &Mode) -> Arc<dyn Driver> {
+        self.0.clone()
     }
 }
 

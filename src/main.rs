@@ -6,7 +6,6 @@ use std::process::ExitCode;
 use envdeck::cli::{Cli, Command};
 use envdeck::commands::exit::{self, Ending};
 use envdeck::commands::{call, check, completions, console, gc, ps, serve, tools};
-use envdeck::drivers::Installed;
 use envdeck::paths::Paths;
 use envdeck::signals;
 
@@ -35,7 +34,7 @@ fn run() -> anyhow::Result<Ending> {
         Some(Command::Check { config }) => {
             let env = |name: &str| std::env::var(name).ok();
             let (out, err) = (&mut stdout(), &mut stderr());
-            let code = check::run(&config, &env, &Installed::available, out, err)?;
+            let code = check::run(&config, &env, out, err)?;
             Ok(Ending::Code(code))
         }
         Some(Command::Serve(options)) => serve::run(&options, &paths).map(Ending::Code),

@@ -142,7 +142,7 @@ fn no_message_and_no_debug_text_shows_a_secret() {
     }
     for file in files("valid") {
         let config = load(&file).unwrap();
-        let infos = config::backend_infos(&config, &|_| true);
+        let infos = config::backend_infos(&config);
         let text = format!("{config:?} {infos:?}");
         assert!(!text.contains(SECRET), "{}: {text}", file.display());
     }
@@ -362,7 +362,7 @@ fn servers_that_somebody_else_runs() {
     assert_eq!(server.connect_timeout, Duration::from_millis(500));
     assert_eq!(server.ca_file.as_deref(), Some(&*data.join("key")));
     assert!(!server.trust_env && !server.legacy_sse);
-    let infos = config::backend_infos(&config, &|_| true);
+    let infos = config::backend_infos(&config);
     assert_eq!(&*infos[1].summary, "http://127.0.0.1:3001/mcp?api_key=•••");
 }
 
@@ -639,8 +639,7 @@ fn a_flood_of_problems_is_cut_and_counted() {
 
 fn check(file: &Path) -> (u8, String, String) {
     let (mut out, mut err) = (Vec::new(), Vec::new());
-    let available = |mode: &Mode| !matches!(mode, Mode::LocalDocker(_));
-    let code = check::run(file, &env, &available, &mut out, &mut err).unwrap();
+    let code = check::run(file, &env, &mut out, &mut err).unwrap();
     (
         code,
         String::from_utf8(out).unwrap(),
@@ -655,7 +654,7 @@ fn check_summarises_a_valid_file() {
     assert_eq!((code, err.as_str()), (0, ""));
     let expected = "FILE: ok: 3 backends
   one    local_process, stdio, session: server
-  two    local_docker, http, session: memory (not built into this version)
+  two    local_docker, http, session: memory
   three  remote_http_api, http, session: three at http://host
 ";
     assert_eq!(out.replace(file.to_str().unwrap(), "FILE"), expected);

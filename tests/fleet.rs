@@ -24,7 +24,7 @@ fn instance(number: u8) -> InstanceId {
 }
 
 fn backend() -> Arc<BackendInfo> {
-    backend_infos(&demo(), &|_| true)[0].clone()
+    backend_infos(&demo())[0].clone()
 }
 
 fn call(id: u64, number: u8) -> Call {
@@ -276,6 +276,10 @@ fn ended_calls_are_bounded_and_running_ones_never_dropped() {
     let it = fleet.instance(&instance(0)).unwrap();
     assert_eq!((it.calls, it.in_flight, it.errors), (4_999, 1, 0));
     assert!(it.latencies.len() <= 120);
+    // What took longest is the latest news.
+    apply(&mut fleet, about_calls(9, 1, 200));
+    assert!(!fleet.calls[&CallId(1)].is_running());
+    assert_eq!(fleet.calls.len(), 1_000);
 }
 
 #[test]

@@ -5,7 +5,6 @@ use std::path::Path;
 
 use super::exit;
 use crate::config::{self, Config, Environment};
-use crate::model::Mode;
 
 /// Writes a summary to `out`, or all problems to `err`, and returns the exit code.
 ///
@@ -14,13 +13,12 @@ use crate::model::Mode;
 pub fn run(
     file: &Path,
     env: Environment,
-    available: &dyn Fn(&Mode) -> bool,
     out: &mut dyn Write,
     err: &mut dyn Write,
 ) -> io::Result<u8> {
     match config::load(file, env) {
         Ok(config) => {
-            summarise(file, &config, available, out)?;
+            summarise(file, &config, out)?;
             Ok(exit::OK)
         }
         Err(invalid) => {
@@ -30,14 +28,9 @@ pub fn run(
     }
 }
 
-fn summarise(
-    file: &Path,
-    config: &Config,
-    available: &dyn Fn(&Mode) -> bool,
-    out: &mut dyn Write,
-) -> io::Result<()> {
+fn summarise(file: &Path, config: &Config, out: &mut dyn Write) -> io::Result<()> {
     let file = file.display();
-    let infos = config::backend_infos(config, available);
+    let infos = config::backend_infos(config);
     match infos.len() {
         0 => writeln!(
             out,
@@ -55,18 +48,9 @@ fn summarise(
         let mode = backend.mode.name();
         let (name, transport, scope) = (&info.name, info.transport, info.scope);
         let summary = info.summary.escape_debug();
-        write!(
-            out,
-            "  {name:width$}  {mode}, {transport}, {scope}: {summary}"
-        )?;
         writeln!(
             out,
-            "{}",
-            if info.available {
-                ""
-            } else {
-                " (not built into this version)"
-            }
+            "  {name:width$}  {mode}, {transport}, {scope}: {summary}"
         )?;
     }
     Ok(())

@@ -6,27 +6,22 @@ use super::Config;
 use crate::model::{Backend, BackendInfo, Mode};
 use crate::quote;
 
-/// The backends of a configuration as a front end sees them; `available` says whether instances of
-/// a mode can be made by this version.
-pub fn backend_infos(
-    config: &Config,
-    available: &dyn Fn(&Mode) -> bool,
-) -> Arc<[Arc<BackendInfo>]> {
+/// The backends of a configuration as a front end sees them.
+pub fn backend_infos(config: &Config) -> Arc<[Arc<BackendInfo>]> {
     config
         .backends
         .iter()
-        .map(|backend| Arc::new(info(backend, available)))
+        .map(|backend| Arc::new(info(backend)))
         .collect()
 }
 
-fn info(backend: &Backend, available: &dyn Fn(&Mode) -> bool) -> BackendInfo {
+fn info(backend: &Backend) -> BackendInfo {
     BackendInfo {
         name: backend.name.clone(),
         kind: backend.kind.as_str().into(),
         mode: backend.mode.short(),
         transport: backend.transport,
         scope: backend.scope,
-        available: available(&backend.mode),
         summary: summary(&backend.mode).into(),
     }
 }
@@ -53,7 +48,7 @@ fn summary(mode: &Mode) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{demo, of_command};
+    use crate::config::of_command;
 
     #[test]
     fn a_command_line_is_shown_as_it_could_be_typed() {
@@ -63,14 +58,7 @@ mod tests {
             String::new(),
             "/data".into(),
         ];
-        let infos = backend_infos(&of_command("sh", &args), &|_| true);
+        let infos = backend_infos(&of_command("sh", &args));
         assert_eq!(&*infos[0].summary, r#"sh -c 'it'\''s; a "b"' '' /data"#);
-        assert!(infos[0].available);
-    }
-
-    #[test]
-    fn a_mode_that_is_not_built_is_not_available() {
-        let infos = backend_infos(&demo(), &|mode| *mode != Mode::Embedded);
-        assert!(!infos[0].available);
     }
 }

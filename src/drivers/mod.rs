@@ -213,9 +213,9 @@ pub trait CallTools: Send + Sync {
     fn call<'a>(&'a self, tool: &'a str, arguments: &'a RawValue, limit: usize) -> Task<'a, Bytes>;
 }
 
-/// The driver for a mode, or why there is none.
+/// The driver for each mode.
 pub trait Drivers: Send + Sync {
-    fn driver(&self, mode: &Mode) -> Result<Arc<dyn Driver>, Failure>;
+    fn driver(&self, mode: &Mode) -> Arc<dyn Driver>;
 }
 
 /// Who is configured to make things for us elsewhere.
@@ -279,30 +279,17 @@ impl Installed {
             self.remote_api.clone(),
         ]
     }
-
-    /// Whether this build has a driver for `mode`.
-    pub fn available(mode: &Mode) -> bool {
-        matches!(
-            mode,
-            Mode::Embedded
-                | Mode::External(_)
-                | Mode::LocalProcess(_)
-                | Mode::LocalDocker(_)
-                | Mode::RemoteHttpApi(_)
-                | Mode::Sandbox(_)
-        )
-    }
 }
 
 impl Drivers for Installed {
-    fn driver(&self, mode: &Mode) -> Result<Arc<dyn Driver>, Failure> {
+    fn driver(&self, mode: &Mode) -> Arc<dyn Driver> {
         match mode {
-            Mode::Embedded => Ok(self.embedded.clone()),
-            Mode::External(_) => Ok(self.external.clone()),
-            Mode::LocalProcess(_) => Ok(self.process.clone()),
-            Mode::LocalDocker(_) => Ok(self.docker.clone()),
-            Mode::RemoteHttpApi(_) => Ok(self.remote_api.clone()),
-            Mode::Sandbox(_) => Ok(self.sandbox.clone()),
+            Mode::Embedded => self.embedded.clone(),
+            Mode::External(_) => self.external.clone(),
+            Mode::LocalProcess(_) => self.process.clone(),
+            Mode::LocalDocker(_) => self.docker.clone(),
+            Mode::RemoteHttpApi(_) => self.remote_api.clone(),
+            Mode::Sandbox(_) => self.sandbox.clone(),
         }
     }
 }

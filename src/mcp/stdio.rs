@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use memchr::{memchr, memchr2};
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufWriter};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
@@ -180,10 +180,12 @@ impl<R: AsyncRead + Unpin> Lines<R> {
 
 /// Writes frames until told to stop. A server that does not read holds this up, and only this.
 pub(super) async fn write_frames(
-    mut write: impl AsyncWrite + Unpin,
+    write: impl AsyncWrite + Unpin,
     mut frames: mpsc::Receiver<Frame>,
     stop: CancellationToken,
 ) -> std::io::Result<()> {
+    // A message and its line break in one write, which wakes the server once.
+    let mut write = BufWriter::new(write);
     loop {
         let frame = tokio::select! {
             biased; // what was sent before the stop is written before it

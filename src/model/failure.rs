@@ -116,8 +116,6 @@ pub enum Cause {
     /// It answered, but not as its protocol asks.
     #[error("{0}")]
     Protocol(String),
-    #[error("{mode} is not built into this version")]
-    NotBuilt { mode: &'static str },
     #[error("{0}")]
     Config(String),
     #[error("internal error: {0}; please report it")]
@@ -148,7 +146,7 @@ impl Cause {
             Cause::TooLarge { .. } => "size",
             Cause::Closed => "closed",
             Cause::Exited(_) | Cause::CommandNotFound(_) => "process",
-            Cause::Config(_) | Cause::NotBuilt { .. } => "configuration",
+            Cause::Config(_) => "configuration",
             Cause::Panic(_) | Cause::Other(_) | Cause::Source { .. } => "other",
         }
     }
@@ -222,10 +220,7 @@ impl Failure {
     pub fn is_lasting(&self) -> bool {
         matches!(
             self.cause,
-            Cause::Config(_)
-                | Cause::CommandNotFound(_)
-                | Cause::NotBuilt { .. }
-                | Cause::Version { .. }
+            Cause::Config(_) | Cause::CommandNotFound(_) | Cause::Version { .. }
         )
     }
 

@@ -33,8 +33,6 @@ pub struct BackendInfo {
     pub mode: &'static str,
     pub transport: Transport,
     pub scope: Scope,
-    /// Whether instances of it can be made by this version.
-    pub available: bool,
     /// What it runs, without any secret: `npx server-filesystem /data`.
     pub summary: Arc<str>,
 }
@@ -212,6 +210,8 @@ pub struct Fleet {
     pub sessions: BTreeMap<SessionId, Arc<Session>>,
     /// Running calls and the last ended ones, by id, so oldest first.
     pub calls: BTreeMap<CallId, Arc<Call>>,
+    /// Of `calls`, those that ended, the first to end first.
+    ended_calls: VecDeque<CallId>,
     /// Where agents come in, if they can.
     pub gateway: Option<GatewayInfo>,
     /// Where each instance is. Shared between snapshots: most changes leave it alone.
@@ -417,6 +417,7 @@ impl Fleet {
             return false;
         };
         self.change_call(id, |call| call.state = state.clone());
+        self.ended_calls.push_back(id);
         self.change_instance(&call.instance, |instance| {
             instance.in_flight = instance.in_flight.saturating_sub(1);
             if outcome.result().is_some() {
@@ -429,19 +430,12 @@ impl Fleet {
         true
     }
 
+    /// Not by number: a call that took long is news when it ends.
     fn forget_old_calls(&mut self) {
-        let ended = self
-            .calls
-            .values()
-            .filter(|call| !call.is_running())
-            .count();
-        for _ in CALLS_KEPT..ended {
-            let oldest = self
-                .calls
-                .values()
-                .find(|call| !call.is_running())
-                .map(|call| call.id);
-            oldest.and_then(|id| self.calls.remove(&id));
+        while self.ended_calls.len() > CALLS_KEPT {
+            if let Some(oldest) = self.ended_calls.pop_front() {
+                self.calls.remove(&oldest);
+            }
         }
     }
 }

@@ -139,7 +139,7 @@ impl Hub {
     }
 
     fn reduce(&mut self, event: Event) {
-        journal::write(&event);
+        journal::write(&self.fleet, &event);
         if Arc::make_mut(&mut self.fleet).apply(&event) {
             if let Some(notice) = notices::worth_telling(&self.fleet, &event) {
                 let _ = self.notices.send(notice);

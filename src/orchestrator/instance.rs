@@ -381,11 +381,10 @@ enum Brought {
 
 /// What was kept for another start goes; returns what of it may be left. Nobody waits who has no time.
 async fn release(
-    driver: Result<Arc<dyn Driver>, Failure>,
+    driver: Arc<dyn Driver>,
     id: &InstanceId,
     abandon: &CancellationToken,
 ) -> Option<Failure> {
-    let driver = driver.ok()?;
     let released = driver.release(id);
     tokio::select! {
         biased;

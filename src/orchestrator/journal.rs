@@ -1,18 +1,24 @@
 //! The journal: one line per event in the program's log; who and how much, never what was said. What comes all the time
-//! is only traced.
+//! is only traced, and so is the start of a call: its end tells all.
 
 use tracing::{Level, field};
 
-use crate::model::{CallState, Event, Happening};
+use crate::model::{CallState, Event, Fleet, Happening};
 
-pub(super) fn write(event: &Event) {
+/// `fleet` is the picture before `event`: a call that ends is still in it.
+pub(super) fn write(fleet: &Fleet, event: &Event) {
     if !tracing::enabled!(Level::DEBUG) {
         return;
     }
     let what = &event.what;
-    let session = what.session().map(field::display);
-    let instance = what.instance().map(field::display);
+    let about = what.call().and_then(|id| fleet.calls.get(&id));
+    let session = what.session().or(about.map(|call| &call.session));
+    let session = session.map(field::display);
+    let instance = what.instance().or(about.map(|call| &call.instance));
+    let instance = instance.map(field::display);
     let call = what.call().map(field::display);
+    // Whoever calls may ask for a tool of any name.
+    let tool = about.map(|call| field::debug(&call.tool));
     macro_rules! line {
         ($level:expr) => {
             tracing::event!(
@@ -20,26 +26,28 @@ pub(super) fn write(event: &Event) {
                 session,
                 instance,
                 call,
+                tool,
                 detail = detail(what),
                 "{}",
                 what.name()
             )
         };
     }
-    if comes_all_the_time(what) {
+    if is_only_traced(what) {
         line!(Level::TRACE);
     } else {
         line!(Level::DEBUG);
     }
 }
 
-fn comes_all_the_time(what: &Happening) -> bool {
+fn is_only_traced(what: &Happening) -> bool {
     matches!(
         what,
         Happening::Probed { .. }
             | Happening::Sampled { .. }
             | Happening::Step { .. }
             | Happening::Described { .. }
+            | Happening::CallStarted { .. }
             | Happening::CallProgressed { .. }
             | Happening::StdoutNoise { .. }
             | Happening::GatewayChanged { .. }

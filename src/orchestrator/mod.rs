@@ -78,7 +78,7 @@ pub fn start(setup: Setup) -> Orchestrator {
         results,
         history,
     } = setup;
-    let backends = backend_infos(&config, &|mode| drivers.driver(mode).is_ok());
+    let backends = backend_infos(&config);
     let logs = LogStore::default();
     let events_log = logs.writer(&InstanceId::new(EVENTS_LOG));
     let (hub, reporter, outlets) = Hub::new(Fleet::new(backends.clone()), events_log);

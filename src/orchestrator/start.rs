@@ -72,7 +72,7 @@ pub(super) async fn bring_up(
 
 /// Gets what many starts share; the start's own clock does not run yet.
 async fn get_ready(seat: &Seat, slot: &Slot) -> Result<(), Failure> {
-    let driver = seat.core.drivers.driver(&seat.backend.mode)?;
+    let driver = seat.core.drivers.driver(&seat.backend.mode);
     let (steps, told) = Steps::new();
     let ready = driver.prepare(order(seat, slot, steps));
     showing(seat, told, None, ready).await
@@ -84,7 +84,7 @@ async fn launch<'a>(
     held: &'a mut Option<Box<dyn Running>>,
     limit: &Limit,
 ) -> Result<&'a mut dyn Running, Failure> {
-    let driver = seat.core.drivers.driver(&seat.backend.mode)?;
+    let driver = seat.core.drivers.driver(&seat.backend.mode);
     seat.step("start", Some(limit.deadline)).await;
     let (steps, told) = Steps::new();
     let started = limit.hold(

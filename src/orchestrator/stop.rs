@@ -62,7 +62,7 @@ pub(super) async fn clear_away(
 
 /// Waits until what was dropped is gone.
 async fn settled(seat: &Seat) -> Result<(), Failure> {
-    let driver = seat.core.drivers.driver(&seat.backend.mode)?;
+    let driver = seat.core.drivers.driver(&seat.backend.mode);
     timeout(INSISTED, driver.settle())
         .await
         .unwrap_or_else(|_| Err(still_there(INSISTED)))

@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::thread::{self, Thread};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -26,7 +27,9 @@ pub const MAX_ARGUMENTS: usize = 256 << 10;
 /// The words of a failure are cut at this length, bytes.
 pub const MAX_FAILURE: usize = 4 << 10;
 /// Records that wait to be written.
-const QUEUE: usize = 1024;
+const QUEUE: usize = 4096;
+/// Records are gathered for this long and written together: a wake of the disk's thread costs as much as a call.
+const GATHERED: Duration = Duration::from_millis(50);
 /// How long the last clone waits for the disk.
 const LAST_WRITE: Duration = Duration::from_secs(2);
 
@@ -154,6 +157,7 @@ struct Shared {
     unwritten: Arc<AtomicU64>,
     /// Taken when the last clone goes.
     queue: Option<SyncSender<Arc<Record>>>,
+    writer: Thread,
     /// Disconnected when the writer has written everything.
     written: Mutex<Receiver<()>>,
 }
@@ -191,7 +195,7 @@ impl History {
         let (queue, waiting) = sync_channel(QUEUE);
         let (end, written) = sync_channel(0);
         let counter = unwritten.clone();
-        std::thread::Builder::new()
+        let writer = thread::Builder::new()
             .name("history".to_owned())
             .spawn(move || {
                 write(journal, &waiting, &counter);
@@ -202,6 +206,7 @@ impl History {
             unreadable,
             unwritten,
             queue: Some(queue),
+            writer: writer.thread().clone(),
             written: Mutex::new(written),
         };
         Ok(Self {
@@ -238,6 +243,7 @@ impl History {
 /// Writes records until the last [`History`] is gone.
 fn write(mut journal: Journal, waiting: &Receiver<Arc<Record>>, unwritten: &AtomicU64) {
     while let Ok(first) = waiting.recv() {
+        thread::park_timeout(GATHERED);
         let (mut lines, mut count) = (Vec::new(), 0);
         for record in std::iter::once(first).chain(waiting.try_iter()).take(QUEUE) {
             // Strings and numbers always serialize.
@@ -256,6 +262,7 @@ fn write(mut journal: Journal, waiting: &Receiver<Arc<Record>>, unwritten: &Atom
 impl Drop for Shared {
     fn drop(&mut self) {
         drop(self.queue.take());
+        self.writer.unpark();
         // Either way we go on: it says that the writer is done, or a disk hangs.
         let _ = self.written.get_mut().recv_timeout(LAST_WRITE);
     }

@@ -7,7 +7,7 @@ use bollard::query_parameters::KillContainerOptionsBuilder;
 use envdeck::drivers::docker::Containers;
 use envdeck::drivers::{Driver, Drivers};
 use envdeck::model::{
-    Backend, Failure, InstanceId, Limits, LocalDocker, Mode, Outcome, Phase, RestartPolicy, Stage,
+    Backend, InstanceId, Limits, LocalDocker, Mode, Outcome, Phase, RestartPolicy, Stage,
 };
 use futures::future::join_all;
 
@@ -18,8 +18,8 @@ use crate::lab::{Lab, mode, script, server};
 struct Only(Arc<Containers>);
 
 impl Drivers for Only {
-    fn driver(&self, _mode: &Mode) -> Result<Arc<dyn Driver>, Failure> {
-        Ok(self.0.clone())
+    fn driver(&self, _mode: &Mode) -> Arc<dyn Driver> {
+        self.0.clone()
     }
 }
 

@@ -77,7 +77,7 @@ pub fn order(run: &RunId, mode: Mode) -> (Order, LogStore) {
 
 impl Bench {
     pub async fn start(mode: Mode) -> Result<Self, Failure> {
-        let driver = Installed::new(&std::env::temp_dir()).driver(&mode)?;
+        let driver = Installed::new(&std::env::temp_dir()).driver(&mode);
         Self::start_by(driver.as_ref(), &RunId::new("test-run"), mode).await
     }
 

@@ -35,7 +35,7 @@ for line in sys.stdin:
 "#;
 
 async fn keep_the_contract(mode: Mode) {
-    let driver = Installed::new(&std::env::temp_dir()).driver(&mode).unwrap();
+    let driver = Installed::new(&std::env::temp_dir()).driver(&mode);
     keeps_the_contract(driver.as_ref(), &RunId::new("test-run"), mode).await;
 }
 

@@ -38,9 +38,7 @@ async fn orphans_of_a_killed_owner_end_and_those_of_a_living_one_stay() {
     drop(killed.stdin.take());
     killed.wait().await.unwrap();
 
-    let driver = Installed::new(&std::env::temp_dir())
-        .driver(&shell(""))
-        .unwrap();
+    let driver = Installed::new(&std::env::temp_dir()).driver(&shell(""));
     let traces = driver.traces().await.unwrap();
     let life = |pid: &i32| {
         let trace = traces.iter().find(|trace| trace.id == pid.to_string());

@@ -1,9 +1,7 @@
 //! New session, inspect, death card.
 
-use std::sync::Arc;
-
 use envdeck::console::testing::fleet::{FAILED, backend, fleet, instance};
-use envdeck::model::{Ask, BackendInfo, Caller, Command, Fleet, Scope};
+use envdeck::model::{Ask, Caller, Command, Fleet};
 
 use crate::common::*;
 
@@ -16,7 +14,7 @@ fn opens(asks: &[(&str, usize)]) -> Vec<Command> {
 }
 
 #[test]
-fn the_dialog_shows_every_backend_and_why_one_cannot_be_had() {
+fn the_dialog_shows_every_backend() {
     insta::assert_snapshot!(body(&full(80, 24).press("2zn")), @r#"
     ┌ 2 Instances ─ all sessions · 6 ──────────────────────────────────────────────┐
     │  STATE        ID        BACKEND        UP    MEM  CALLS  ERR  LAST           │
@@ -30,7 +28,7 @@ fn the_dialog_shows_every_backend_and_why_one_cannot_be_had() {
     │ │>    0   filesystem  process   npx server-filesystem /data                │ │
     │ │     0   memory      process   npx server-memory /data                    │ │
     │ │     0   search      embedded  shared by all sessions · npx server-searc… │ │
-    │ │     –   browser     docker    not in this version                        │ │
+    │ │     0   browser     docker    npx server-browser /data                   │ │
     │ │                                                                          │ │
     │ │  choose how many of each you want                                        │ │
     │ │  + − or a number: how many    space: none or one                         │ │
@@ -59,9 +57,9 @@ fn counts_are_set_by_keys_and_digits() {
 }
 
 #[test]
-fn shared_ones_count_once_and_missing_ones_never() {
-    let harness = full(80, 24).press("njj+++j+++<enter>");
-    assert_eq!(commands(&harness), opens(&[("search", 1)]));
+fn shared_ones_count_once() {
+    let harness = full(80, 24).press("njj+++j++<enter>");
+    assert_eq!(commands(&harness), opens(&[("search", 1), ("browser", 2)]));
 }
 
 #[test]
@@ -81,13 +79,8 @@ fn nothing_chosen_is_said_and_escape_leaves() {
 fn the_only_backend_is_chosen_already() {
     let one = || empty(80, 24).given(Fleet::new([backend("files")].into()));
     assert_eq!(commands(&one().press("n<enter>")), opens(&[("files", 1)]));
-    let shared = Arc::new(BackendInfo {
-        available: false,
-        scope: Scope::SharedGlobal,
-        ..(*backend("other")).clone()
-    });
-    let two = empty(80, 24).given(Fleet::new([shared, backend("files")].into()));
-    assert_eq!(commands(&two.press("n<enter>")), opens(&[("files", 1)]));
+    let two = empty(80, 24).given(Fleet::new([backend("files"), backend("other")].into()));
+    assert_eq!(commands(&two.press("n<enter>")), []);
 }
 
 #[test]

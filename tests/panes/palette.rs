@@ -91,7 +91,6 @@ fn commands_are_run_by_name() {
 fn a_wrong_command_is_explained_and_stays_to_be_mended() {
     for (typed, said) in [
         (":open memry", "no memry; did you mean memory?"),
-        (":open browser", "mode docker is not in this version"),
         (":open memory many", "many: not a number from 1 to 999"),
         (":theme a b", "theme NAME"),
         (":xyzzy", "no command xyzzy"),

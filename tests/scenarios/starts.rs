@@ -3,10 +3,7 @@
 use std::sync::Arc;
 
 use envdeck::model::{Backend, Fleet, Instance, SessionId, StartupCheck};
-use envdeck::model::{
-    Cause, Command, ContainerOptions, Level, Limits, LocalDocker, Mode, Phase, SHARED_SESSION,
-    Scope, Stage,
-};
+use envdeck::model::{Cause, Command, Level, Limits, Phase, SHARED_SESSION, Scope, Stage};
 use envdeck::orchestrator::Reply;
 use serde_json::json;
 use tokio::time::Instant;
@@ -240,53 +237,6 @@ async fn a_refused_command_that_nobody_waits_for_becomes_a_notice() {
     assert_eq!(
         notice(&mut notices, "there is no session").await.level,
         Level::Error
-    );
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_mode_that_is_not_built_shows_its_instances_failed_with_the_reason() {
-    let docker = LocalDocker {
-        image: "mcp/time".to_owned(),
-        container_port: None,
-        command: None,
-        template: None,
-        commit_delay: None,
-        options: ContainerOptions::default(),
-    };
-    let docker = Backend {
-        mode: Mode::LocalDocker(Box::new(docker)),
-        ..backend("time")
-    };
-    let deck = Deck::new(vec![docker, backend("one")], &[]);
-    assert_eq!(
-        deck.fleet()
-            .backends
-            .iter()
-            .map(|info| info.available)
-            .collect::<Vec<_>>(),
-        [false, true]
-    );
-    let session = deck.open(&[("time", 2), ("one", 1)]).await;
-    let fleet = deck.fleet();
-    assert_eq!(
-        (
-            count(&fleet, &session, Phase::Failed),
-            count(&fleet, &session, Phase::Ready)
-        ),
-        (2, 1)
-    );
-    let failed = fleet
-        .instances()
-        .find(|one| one.phase == Phase::Failed)
-        .unwrap();
-    assert!(
-        failed
-            .death
-            .as_ref()
-            .unwrap()
-            .failure
-            .to_string()
-            .contains("local_docker is not built")
     );
 }
 

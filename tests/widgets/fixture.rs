@@ -33,7 +33,6 @@ pub fn with_instance_over(transport: Transport, width: u16, height: u16) -> Harn
         mode: "process",
         transport,
         scope: Scope::Session,
-        available: true,
         summary: "server-filesystem /data".into(),
     });
     let session = SessionId::new("3f9a21");

@@ -32,11 +32,7 @@ impl Choice {
     }
 
     fn most(&self) -> usize {
-        match (self.backend.available, self.is_shared()) {
-            (false, _) => 0,
-            (true, true) => 1,
-            (true, false) => MOST,
-        }
+        if self.is_shared() { 1 } else { MOST }
     }
 
     fn set(&mut self, count: usize) {
@@ -64,14 +60,12 @@ impl NewSession {
                 count: 0,
             })
             .collect();
-        let mut usable = choices.iter_mut().filter(|choice| choice.most() > 0);
-        if let (Some(only), None) = (usable.next(), usable.next()) {
+        if let [only] = choices.as_mut_slice() {
             only.count = 1;
         }
         let names: Vec<_> = choices.iter().map(|c| c.backend.name.clone()).collect();
         let mut grid = Grid::default();
-        let usable = choices.iter().find(|choice| choice.most() > 0);
-        grid.select(usable.map(|choice| choice.backend.name.clone()));
+        grid.select(names.first().cloned());
         Self {
             choices,
             names,
@@ -109,18 +103,15 @@ impl NewSession {
     fn row(&self, index: usize, cx: &Cx) -> Row {
         let choice = &self.choices[index];
         let backend = &choice.backend;
-        let usable = choice.most() > 0;
-        let role = |role| if usable { role } else { Role::Dim };
         let span = |text: &str, role| Span::styled(clean(text).into_owned(), cx.theme.style(role));
-        let count = match (usable, choice.count) {
-            (false, _) => "  – ".to_owned(),
-            (true, 0) => "  0 ".to_owned(),
-            (true, count) => format!("[{count:>2}]"),
+        let count = match choice.count {
+            0 => "  0 ".to_owned(),
+            count => format!("[{count:>2}]"),
         };
-        let note = match (usable, choice.is_shared()) {
-            (false, _) => "not in this version".to_owned(),
-            (true, true) => format!("shared by all sessions · {}", backend.summary),
-            (true, false) => backend.summary.to_string(),
+        let note = if choice.is_shared() {
+            format!("shared by all sessions · {}", backend.summary)
+        } else {
+            backend.summary.to_string()
         };
         let chosen = if choice.count > 0 {
             Role::Key
@@ -130,9 +121,9 @@ impl NewSession {
         Row {
             cells: vec![
                 span(&count, chosen),
-                span(&backend.name, role(Role::Text)),
+                span(&backend.name, Role::Text),
                 span(backend.mode, Role::Dim),
-                span(&note, role(Role::Text)),
+                span(&note, Role::Text),
             ],
             tail: None,
         }

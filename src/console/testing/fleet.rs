@@ -46,7 +46,6 @@ pub fn backend(name: &str) -> Arc<BackendInfo> {
         mode: "process",
         transport: Transport::Stdio,
         scope: Scope::Session,
-        available: true,
         summary: format!("npx server-{name} /data").into(),
     })
 }
@@ -154,7 +153,6 @@ pub fn fleet() -> Fleet {
         ..(*backend("search")).clone()
     });
     let browser = Arc::new(BackendInfo {
-        available: false,
         mode: "docker",
         transport: Transport::Http,
         ..(*backend("browser")).clone()

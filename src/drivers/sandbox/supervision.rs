@@ -162,11 +162,10 @@ impl Supervision {
             pause = latest;
             let began = Instant::now();
             // Whoever is paused fills nothing, and what measures would be paused with it.
-            let filled = match self.shared.is_paused.load(Ordering::Relaxed) {
-                true => None,
-                false => self.cell.measure().await,
-            };
-            let Some(filled) = filled else {
+            if self.shared.is_paused.load(Ordering::Relaxed) {
+                continue;
+            }
+            let Some(filled) = self.cell.measure().await else {
                 continue;
             };
             if before.map(|(_, filled)| filled) != Some(filled) {

@@ -47,12 +47,6 @@ fn open_session(name: &str, count: &str, cx: &Cx) -> Result<Vec<Intent>, String>
             format!("no backend {name}; there are: {}", known.join(", "))
         }));
     };
-    if !backend.available {
-        return Err(format!(
-            "{name}: mode {} is not in this version",
-            backend.mode
-        ));
-    }
     match count.parse() {
         Ok(count @ 1..=999) => Ok(vec![open(backend.name.clone(), count)]),
         _ => Err(format!("{count}: not a number from 1 to 999")),

@@ -178,8 +178,7 @@ fn actions() -> Vec<Entry> {
 }
 
 fn backends(cx: &Cx) -> impl Iterator<Item = Entry> {
-    let usable = cx.fleet.backends.iter().filter(|backend| backend.available);
-    usable.map(|backend| {
+    cx.fleet.backends.iter().map(|backend| {
         Entry::new(
             Target::Backend(backend.name.clone()),
             format!("open {}", backend.name),
