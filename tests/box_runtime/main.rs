@@ -5,7 +5,6 @@ mod actions;
 #[allow(dead_code)] // tests/drivers uses the rest of it
 #[path = "../drivers/bench.rs"]
 mod bench;
-#[allow(dead_code)]
 #[path = "../common/mod.rs"]
 mod common;
 mod connection;

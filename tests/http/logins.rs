@@ -279,7 +279,7 @@ async fn nobody_elses_start_waits_for_a_login() {
     let provider = Provider::start().await;
     let home = TempDir::with_prefix("envdeck-login-").unwrap();
     let logins = Logins::new(&home.path().join("logins"), told());
-    let drivers = Installed::knowing(home.path(), vec![], Some(logins));
+    let drivers = Installed::knowing(home.path(), Elsewhere::default(), Some(logins));
     let server = Backend {
         mode: Mode::External(Box::new(HttpServer::at(&provider.url))),
         transport: Transport::Http,
