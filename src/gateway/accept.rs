@@ -45,6 +45,7 @@ pub(super) async fn accept(
     let room = Arc::new(Semaphore::new(most));
     let queue = Arc::new(Semaphore::new(most));
     let closing = endpoint.closing.clone();
+    let mut is_told = false;
     loop {
         let accepted = async {
             // Whoever finds no place in the queue waits in that of the operating system.
@@ -55,9 +56,15 @@ pub(super) async fn accept(
             biased;
             () = closing.cancelled() => return,
             (queued, accepted) = accepted => match accepted {
-                Ok((stream, _)) => (queued, stream),
+                Ok((stream, _)) => {
+                    is_told = false;
+                    (queued, stream)
+                }
                 Err(error) => {
-                    tracing::warn!("a connection was not accepted: {error}");
+                    // It is tried again and again.
+                    if !std::mem::replace(&mut is_told, true) {
+                        tracing::warn!("connections are not accepted: {error}");
+                    }
                     sleep(PAUSE).await;
                     continue;
                 }

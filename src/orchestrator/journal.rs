@@ -56,6 +56,8 @@ fn is_only_traced(what: &Happening) -> bool {
 
 fn detail(what: &Happening) -> Option<String> {
     Some(match what {
+        Happening::SessionOpened { caller, .. } => format!("by {caller}"),
+        Happening::InstanceAdded { backend, .. } => backend.name.to_string(),
         Happening::PhaseChanged { phase, .. } => phase.to_string(),
         Happening::Step { step, .. } => step.to_string(),
         Happening::RetryAt { attempt, of, .. } => format!("{attempt} of {of}"),

@@ -67,6 +67,29 @@ fn what_happens_is_told_as_json_lines() {
 }
 
 #[test]
+fn who_came_and_what_failed_why_is_told_in_words() {
+    let shell = Shell::new();
+    let config = "backends:
+  - { backend_name_ref: broken, orchestration_mode: local_process, command: sh, args: [-c, exit 7] }
+";
+    std::fs::write(shell.home().join("deck.yaml"), config).unwrap();
+    let run = shell.start(&["serve", "--port", "0", "--config", "deck.yaml"]);
+    let url = format!("http://{}/mcp", wait_for_address(&shell));
+    let open = r#"{"backends":[{"backend_name_ref":"broken"}]}"#;
+    let words = ["call", "initialize_session", "--json", open, "--url", &url];
+    shell.run(&words).code(0);
+    run.signal(Signal::SIGTERM);
+    let said = run.end();
+    for told in [
+        "detail=\"by envdeck\"",
+        "detail=\"broken\"",
+        "did not start: start: exited with status 7",
+    ] {
+        assert!(said.code(0).stderr.contains(told), "{told}: {said:#?}");
+    }
+}
+
+#[test]
 fn a_token_of_the_environment_is_asked_for_and_never_told() {
     let shell = Shell::new();
     let mut command = shell.command(&["serve", "--port", "0"]);

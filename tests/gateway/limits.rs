@@ -173,9 +173,14 @@ async fn templates_are_confined_to_their_roots() {
         &outside,
     ] {
         let why = why(path.into()).await;
-        assert!(why.contains("names nothing below"), "{path}: {why}");
+        assert!(why.contains("names no template below"), "{path}: {why}");
         assert!(!why.contains(path), "no path is told: {why}");
     }
+    let why_not = why("inside".into()).await;
+    assert!(
+        why_not.contains("has no template that could be"),
+        "{why_not}"
+    );
     let odd = why(json!({ "path": "inside" })).await;
     assert!(odd.contains("must be a path, not an object"), "{odd}");
     rig.end().await;

@@ -185,8 +185,20 @@ impl Tools {
         if matches!(backend.mode, Mode::RemoteHttpApi(_)) {
             ask.details = Some(details.get().into());
         } else {
+            let usual = match &backend.mode {
+                Mode::LocalDocker(docker) => docker.template.as_ref(),
+                _ => None,
+            };
+            let usual = usual.map(|template| &*template.source);
             let roots = &self.config.gateway.template_roots;
-            ask.template = Some(template::resolve(details, roots).await?);
+            let template = template::resolve(details, roots, usual).await?;
+            if usual.is_none() {
+                return Err(format!(
+                    "`{}` has no template that could be replaced: it has no template_data_path_host",
+                    backend.name
+                ));
+            }
+            ask.template = Some(template);
         }
         Ok(ask)
     }

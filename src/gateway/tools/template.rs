@@ -10,8 +10,13 @@ use crate::gateway::wire::text;
 /// The real path of a template. Whatever links and dots are in it, it must lie in one of `roots`. Relative ones
 /// count from the first root that has them.
 ///
-/// What is there is never told: the same words for a path that is missing and for one that is forbidden.
-pub(super) async fn resolve(raw: &RawValue, roots: &[PathBuf]) -> Result<PathBuf, Mistake> {
+/// What is there is never told: the same words for a path that is missing and for one that is forbidden, and for one
+/// that is no directory where the `usual` template is one, or the other way round.
+pub(super) async fn resolve(
+    raw: &RawValue,
+    roots: &[PathBuf],
+    usual: Option<&Path>,
+) -> Result<PathBuf, Mistake> {
     let Some(named) = text(raw) else {
         return Err(format!(
             "`template_details` must be a path, not {}",
@@ -24,9 +29,14 @@ pub(super) async fn resolve(raw: &RawValue, roots: &[PathBuf]) -> Result<PathBuf
         );
     }
     let (named, roots) = (PathBuf::from(&*named), roots.to_vec());
-    let found = tokio::task::spawn_blocking(move || confined(&named, &roots)).await;
+    let usual = usual.map(Path::to_owned);
+    let find = move || {
+        let is_alike = |found: &PathBuf| usual.is_none_or(|it| it.is_dir() == found.is_dir());
+        confined(&named, &roots).filter(is_alike)
+    };
+    let found = tokio::task::spawn_blocking(find).await;
     found.ok().flatten().ok_or_else(|| {
-        "`template_details` names nothing below one of gateway.template_roots".to_owned()
+        "`template_details` names no template below one of gateway.template_roots".to_owned()
     })
 }
 
@@ -82,5 +92,22 @@ mod tests {
         ] {
             assert_eq!(find(&outside), None, "{}", outside.display());
         }
+    }
+
+    #[tokio::test]
+    async fn a_file_does_not_stand_in_for_a_directory() {
+        let home = tempfile::tempdir().unwrap();
+        let root = home.path().canonicalize().unwrap();
+        fs::create_dir(root.join("directory")).unwrap();
+        fs::write(root.join("file"), "").unwrap();
+        let (roots, usual) = ([root.clone()], root.join("directory"));
+        let is_found = async |name: &str, usual: Option<&Path>| {
+            let raw = RawValue::from_string(format!("\"{name}\"")).unwrap();
+            resolve(&raw, &roots, usual).await.is_ok()
+        };
+        assert!(is_found("directory", Some(&usual)).await);
+        assert!(!is_found("file", Some(&usual)).await);
+        assert!(!is_found("directory", Some(&root.join("file"))).await);
+        assert!(is_found("file", None).await);
     }
 }
