@@ -110,7 +110,8 @@ fn write(file: &Path, debts: &[impl Serialize]) -> io::Result<()> {
 struct Found<D> {
     run: RunId,
     is_alive: bool,
-    debts: Vec<D>,
+    /// Or why its file cannot be read: the others must not suffer from that.
+    debts: io::Result<Vec<D>>,
     file: PathBuf,
 }
 
@@ -135,15 +136,12 @@ fn all<D: Debt>(directory: &Path) -> io::Result<Vec<Found<D>>> {
         let debts = match File::open(&file) {
             // Paid in this moment.
             Err(error) if error.kind() == ErrorKind::NotFound => continue,
-            opened => serde_json::from_reader(io::BufReader::new(opened?)),
-        };
-        let unreadable = |error| {
-            let text = format!("{} cannot be read: {error}", file.display());
-            io::Error::new(ErrorKind::InvalidData, text)
+            Err(error) => Err(error),
+            Ok(open) => serde_json::from_reader(io::BufReader::new(open)).map_err(io::Error::from),
         };
         all.push(Found {
             is_alive: runs::lives(cache, &run),
-            debts: debts.map_err(unreadable)?,
+            debts,
             run,
             file,
         });
@@ -166,7 +164,7 @@ async fn look<D: Debt>(directory: &Path) -> Result<Vec<Found<D>>, Failure> {
 pub fn configurations<D: Debt>(directory: &Path) -> Vec<PathBuf> {
     let found = all::<D>(directory).unwrap_or_default();
     let dead = found.into_iter().filter(|found| !found.is_alive);
-    let debts = dead.flat_map(|found| found.debts);
+    let debts = dead.flat_map(|found| found.debts).flatten();
     debts.map(|debt| debt.configured_in().to_owned()).collect()
 }
 
@@ -180,10 +178,8 @@ pub async fn traces<D: Debt>(directory: &Path) -> Result<Vec<Trace>, Failure> {
             Life::Dead
         };
         let run = found.run;
-        found
-            .debts
-            .into_iter()
-            .map(move |debt| debt.trace(&run, life))
+        let debts = found.debts.into_iter().flatten();
+        debts.map(move |debt| debt.trace(&run, life))
     });
     Ok(traces.collect())
 }
@@ -215,8 +211,18 @@ async fn settle<D: Debt, F>(found: Found<D>, pay: &impl Fn(D) -> F) -> (usize, V
 where
     F: Future<Output = Result<(), Unpaid<D>>>,
 {
-    let count = found.debts.len();
-    let paid = join_all(found.debts.into_iter().map(pay)).await;
+    let debts = match found.debts {
+        Ok(debts) => debts,
+        Err(error) => {
+            let text = format!("{} cannot be read", found.file.display());
+            let hint =
+                "what it kept is not known any more: look for it yourself, then delete the file";
+            let failure = Failure::caused_by(Stage::Remove, text, error).hint(hint);
+            return (0, vec![failure]);
+        }
+    };
+    let count = debts.len();
+    let paid = join_all(debts.into_iter().map(pay)).await;
     let (mut left, mut failures) = (vec![], vec![]);
     for unpaid in paid.into_iter().filter_map(Result::err) {
         left.extend(unpaid.left);

@@ -237,3 +237,29 @@ fn what_a_lost_answer_may_have_made_is_told_at_the_end_and_by_gc() {
     gc(&shell, &[], Some("hush")).code(0);
     assert_eq!(block(service.report()).instances, ["i/1 ü"]);
 }
+
+#[test]
+fn a_journal_that_cannot_be_read_is_told_and_stands_in_nobodys_way() {
+    let (shell, service) = (Shell::new(), Service::start());
+    let call = [Manner::Hang].into();
+    block(service.tell(Orders { call, ..orders() }));
+    let file = configure(&shell, &service);
+    let run = waiting(&shell, &file, &service);
+    run.signal(Signal::SIGKILL);
+    run.end();
+    let broken = shell
+        .home()
+        .join(".cache/envdeck/remote-0123456789abcdef.json");
+    fs::write(&broken, "").unwrap();
+    let said = gc(&shell, &[], Some("hush"));
+    assert_eq!(said.status.code(), Some(3), "{said:#?}");
+    assert!(
+        said.stderr
+            .contains("remote-0123456789abcdef.json cannot be read"),
+        "{said:#?}"
+    );
+    assert!(said.stdout.contains("i/1 ü"), "{said:#?}");
+    assert!(service.is_empty());
+    fs::remove_file(broken).unwrap();
+    gc(&shell, &[], Some("hush")).code(0);
+}
