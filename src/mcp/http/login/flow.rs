@@ -28,6 +28,14 @@ const LULL: Duration = Duration::from_secs(10);
 /// Characters of what others say in our sentences.
 const EXCERPT: usize = 300;
 
+/// A login that waits for the user.
+struct Begun {
+    session: AuthorizationSession,
+    callback: Callback,
+    /// Of the client that was registered for it, to be kept with what it is given.
+    secret: Option<String>,
+}
+
 impl Login {
     /// Sees to a login if the server wants one; `steps` and `log` tell the user where.
     ///
@@ -54,7 +62,11 @@ impl Login {
         }
         let begun = timeout(DISCOVERY, self.begin(&wanted)).await;
         let begun = begun.unwrap_or_else(|_| Err(late("finding out where to log in", DISCOVERY)));
-        let (session, callback) = begun?;
+        let Begun {
+            session,
+            callback,
+            secret,
+        } = begun?;
         let state = state(&session.auth_url)?;
         let what = if self.browser.open(&session.auth_url) {
             "log in with the browser that was opened"
@@ -72,8 +84,13 @@ impl Login {
         if let Some(refusal) = refusal(&back) {
             return Err(failed(format!("the login was refused: {refusal}")));
         }
+        self.keys.set_client_secret(secret);
         let keys = session.handle_callback_url(back.as_str()).await;
-        keys.map_err(|error| words(&error))?;
+        keys.map_err(|error| {
+            // What was there before still counts.
+            self.keys.read();
+            words(&error)
+        })?;
         *self.manager.write().await = Some(session.auth_manager);
         *self.wanted.lock() = None;
         log.line(Source::Envdeck, "logged in");
@@ -81,7 +98,7 @@ impl Login {
     }
 
     /// Finds out where to log in, and as whom.
-    async fn begin(&self, wanted: &Wanted) -> Result<(AuthorizationSession, Callback), Failure> {
+    async fn begin(&self, wanted: &Wanted) -> Result<Begun, Failure> {
         let mut manager = self.new_manager().await?;
         let challenge = wanted.challenge.as_deref();
         let found = manager.resolve_metadata_from_challenge(challenge).await;
@@ -93,16 +110,21 @@ impl Login {
         }
         if self.browser == Browser::Nobody {
             let text = format!("{} asks for a login in a browser", self.server.place());
-            let hint = format!(
-                "run `envdeck tools --url {}` in a terminal once, or set `headers`",
-                self.server.shown_url()
-            );
+            let what = match self.server.oauth.id {
+                Some(_) => "BACKEND --config FILE".to_owned(),
+                None => format!("--url {}", self.server.shown_url()),
+            };
+            let hint = format!("run `envdeck tools {what}` in a terminal once, or set `headers`");
             return Err(failed(text).hint(hint));
         }
         manager.set_metadata(found.metadata);
-        let callback = Callback::listen(self.server.oauth.callback_port).await;
-        let callback = callback.map_err(|error| {
-            Failure::caused_by(Stage::Connect, "waiting for the browser", error)
+        let port = self.server.oauth.callback_port;
+        let callback = Callback::listen(port).await.map_err(|error| {
+            let text = match port {
+                Some(port) => format!("waiting for the browser at port {port}"),
+                None => "waiting for the browser".to_owned(),
+            };
+            Failure::caused_by(Stage::Connect, text, error)
         })?;
         let mut scopes = manager.select_initial_scopes(&[]).await;
         if challenge.is_some_and(|challenge| self.rights(challenge).is_some()) {
@@ -111,37 +133,26 @@ impl Login {
             scopes.retain(|scope| !granted.contains(scope));
             scopes.splice(..0, granted);
         }
-        let client = self.client(&mut manager, &callback.url, &scopes).await?;
+        let configured = self.configured_client(&callback.url);
+        let is_configured = configured.is_some();
+        let client = match configured {
+            Some(client) => client,
+            None => register(&mut manager, &callback.url, &scopes).await?,
+        };
         let mut request = AuthorizationRequest::new(&callback.url)
             .with_initial_scope_selection()
             .with_scopes(scopes)
             .with_preregistered_client(client.client_id);
-        if let Some(secret) = client.client_secret {
+        if let Some(secret) = &client.client_secret {
             request = request.with_client_secret(secret);
         }
         let session = AuthorizationSession::new(manager, request).await;
         let session = session.map_err(|(_, error)| words(&error))?;
-        Ok((session, callback))
-    }
-
-    /// As whom we log in: who we are configured to be, or whom the authorization server now registers.
-    async fn client(
-        &self,
-        manager: &mut AuthorizationManager,
-        callback: &str,
-        scopes: &[String],
-    ) -> Result<OAuthClientConfig, Failure> {
-        if let Some(client) = self.configured_client(callback) {
-            return Ok(client);
-        }
-        let scopes: Vec<_> = scopes.iter().map(String::as_str).collect();
-        let registered = manager.register_client("envdeck", callback, &scopes).await;
-        let client = registered.map_err(|error| {
-            words(&error)
-                .hint("register envdeck there by hand, and configure `oauth` with the client_id")
-        })?;
-        self.keys.set_client_secret(client.client_secret.clone());
-        Ok(client)
+        Ok(Begun {
+            session,
+            callback,
+            secret: client.client_secret.filter(|_| !is_configured),
+        })
     }
 
     fn configured_client(&self, callback: &str) -> Option<OAuthClientConfig> {
@@ -154,7 +165,7 @@ impl Login {
     }
 
     async fn new_manager(&self) -> Result<AuthorizationManager, Failure> {
-        let wire = std::sync::Arc::new(Wire::new(&self.server)?);
+        let wire = Arc::new(Wire::new(&self.server)?);
         let url = self.url.as_str();
         let manager = AuthorizationManager::new_with_oauth_http_client(url, wire).await;
         let mut manager = manager.map_err(|error| words(&error))?;
@@ -239,6 +250,20 @@ impl Login {
             .unwrap_or_else(|error| Err(failed(error.to_string())));
         given.map_err(|failure| failure.cause)
     }
+}
+
+/// Has the authorization server make us one of its clients.
+async fn register(
+    manager: &mut AuthorizationManager,
+    callback: &str,
+    scopes: &[String],
+) -> Result<OAuthClientConfig, Failure> {
+    let scopes: Vec<_> = scopes.iter().map(String::as_str).collect();
+    let registered = manager.register_client("envdeck", callback, &scopes).await;
+    registered.map_err(|error| {
+        words(&error)
+            .hint("register envdeck there by hand, and configure `oauth` with the client_id")
+    })
 }
 
 /// A sentence of rmcp and what is behind it; it may quote a whole page.
