@@ -14,7 +14,7 @@ use envdeck::model::{
     RunId, Secret, Transport,
 };
 use tempfile::TempDir;
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
 use crate::common::DEADLINE;
 use crate::common::operator::Operator;
@@ -59,28 +59,30 @@ async fn begin(deck: &Deck, count: usize) -> InstanceId {
 
 /// The address that the user is told, once it is.
 async fn address(deck: &Deck) -> String {
-    loop {
-        for instance in deck.fleet().instances() {
-            let log = deck.log(&instance.id);
-            let mut words = log.split_whitespace();
-            if let Some(url) = words.find(|word| word.contains("/authorize?")) {
-                return url.to_owned();
-            }
-        }
-        sleep(Duration::from_millis(10)).await;
-    }
+    told_address(deck, |_| true).await
 }
 
 /// The address that the user is told after another one.
-async fn address_after(deck: &Deck, id: &InstanceId, first: &str) -> String {
-    loop {
-        let log = deck.log(id);
-        let mut words = log.split_whitespace();
-        match words.rfind(|word| word.contains("/authorize?")) {
-            Some(url) if url != first => return url.to_owned(),
-            _ => sleep(Duration::from_millis(10)).await,
+async fn address_after(deck: &Deck, first: &str) -> String {
+    told_address(deck, |url| url != first).await
+}
+
+/// The last such address in the logs.
+async fn told_address(deck: &Deck, is_right: impl Fn(&str) -> bool) -> String {
+    let told = async {
+        loop {
+            for instance in deck.fleet().instances() {
+                let log = deck.log(&instance.id);
+                let mut words = log.split_whitespace();
+                let url = words.rfind(|word| word.contains("/authorize?"));
+                if let Some(url) = url.filter(|url| is_right(url)) {
+                    return url.to_owned();
+                }
+            }
+            sleep(Duration::from_millis(10)).await;
         }
-    }
+    };
+    timeout(DEADLINE, told).await.expect("the user is told")
 }
 
 /// What a browser does: goes there, and wherever it is sent; returns the last page.
@@ -216,7 +218,7 @@ async fn a_login_that_cannot_be_renewed_is_told_and_given_again_at_a_restart() {
     );
     deck.handle.send(Command::Restart(id.clone())).unwrap();
     deck.wait_for_phase(&id, Phase::Starting).await;
-    visit(&address_after(&deck, &id, &first).await).await;
+    visit(&address_after(&deck, &first).await).await;
     ready(&deck, &id).await;
     assert!(matches!(deck.call(&id, "t", "{}").await, Outcome::Done(_)));
 }
@@ -328,7 +330,7 @@ async fn a_call_that_needs_more_rights_asks_the_user_and_goes_on() {
     visit(&first).await;
     ready(&deck, &id).await;
     let call = deck.begin(&id, "admin", "{}").await;
-    visit(&address_after(&deck, &id, &first).await).await;
+    visit(&address_after(&deck, &first).await).await;
     let outcome = deck.end_of(call).await.outcome().cloned();
     assert!(matches!(outcome, Some(Outcome::Done(_))), "{outcome:?}");
     // Once is enough, and takes nothing away.
@@ -351,7 +353,7 @@ async fn a_user_who_grants_no_more_rights_keeps_what_there_is() {
     ready(&deck, &id).await;
     provider.book.lock().refuses_user = true;
     let call = deck.begin(&id, "admin", "{}").await;
-    visit(&address_after(&deck, &id, &first).await).await;
+    visit(&address_after(&deck, &first).await).await;
     let outcome = deck.end_of(call).await.outcome().cloned();
     let Some(Outcome::Failed(failure)) = outcome else {
         panic!("{outcome:?}")

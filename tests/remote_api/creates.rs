@@ -7,6 +7,7 @@ use envdeck::orchestrator::Reply;
 use serde_json::json;
 
 use crate::bench::{Service, backend, creates, failure_of};
+use crate::common::DEADLINE;
 use crate::deck::{Deck, count};
 use crate::service::{Manner, Orders};
 
@@ -174,14 +175,18 @@ async fn an_api_that_does_not_know_keys_is_found_out_and_what_it_may_have_made_i
     assert_eq!(count(&fleet, &session, Phase::Ready), 2);
     let id = fleet.sessions[&session].instances.keys().next().unwrap();
     let told = "may have made instances that envdeck cannot find";
-    while !deck.log(id).contains(told) {
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
-    deck.close(session).await;
-    // Those of the lost answer stay; what was made to find it out goes.
-    while service.report().await.instances != ["i/1 ü", "i/2 ü"] {
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
+    let all_told = async {
+        while !deck.log(id).contains(told) {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        deck.close(session).await;
+        // Those of the lost answer stay; what was made to find it out goes.
+        while service.report().await.instances != ["i/1 ü", "i/2 ü"] {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    let in_time = tokio::time::timeout(DEADLINE, all_told).await;
+    in_time.expect("it is told, and what was made in vain goes");
     assert_eq!(service.creates().await.len(), 3);
 }
 
