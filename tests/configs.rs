@@ -12,9 +12,9 @@ use envdeck::commands::check;
 use envdeck::config::{self, Config, Invalid, Origin};
 use envdeck::model::{
     Backend, ContainerOptions, GatewayOptions, HealthPolicy, HostPathMode, HttpServer, Install,
-    Limits, LocalDocker, LocalProcess, Mode, Mount, MountSource, RemoteApi, RemoteAuth,
-    RestartPolicy, Sandbox, SandboxNetwork, SandboxProfile, SandboxTenant, Scope, Secret, Sharing,
-    Staging, TemplateWay, Transport,
+    Limits, LocalDocker, LocalProcess, Mode, Mount, MountSource, OAuthClient, RemoteApi,
+    RemoteAuth, RestartPolicy, Sandbox, SandboxNetwork, SandboxProfile, SandboxTenant, Scope,
+    Secret, Sharing, Staging, TemplateWay, Transport,
 };
 use proptest::prelude::*;
 use serde_json::json;
@@ -337,10 +337,12 @@ fn our_own_keys_reach_the_model() {
 #[test]
 fn servers_that_somebody_else_runs() {
     let config = valid("external.yaml");
-    let [plain, full] = &config.backends[..] else {
-        panic!("two")
+    let [plain, full, login] = &config.backends[..] else {
+        panic!("three")
     };
-    let (Mode::External(plain_server), Mode::External(server)) = (&plain.mode, &full.mode) else {
+    let (Mode::External(plain_server), Mode::External(server), Mode::External(login)) =
+        (&plain.mode, &full.mode, &login.mode)
+    else {
         panic!("external")
     };
     assert_eq!(plain.kind, "external");
@@ -362,6 +364,12 @@ fn servers_that_somebody_else_runs() {
     assert_eq!(server.connect_timeout, Duration::from_millis(500));
     assert_eq!(server.ca_file.as_deref(), Some(&*data.join("key")));
     assert!(!server.trust_env && !server.legacy_sse);
+    let oauth = OAuthClient {
+        id: Some("known".to_owned()),
+        secret: Some(Secret::new("hunter2-in-a-file")),
+        callback_port: Some(7777),
+    };
+    assert_eq!(login.oauth, oauth);
     let infos = config::backend_infos(&config);
     assert_eq!(&*infos[1].summary, "http://127.0.0.1:3001/mcp?api_key=•••");
 }

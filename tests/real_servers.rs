@@ -70,8 +70,8 @@ async fn the_core_starts_lists_calls_logs_and_stops_each_server() {
         let call = deck.call(&instance.id, server.tool, &arguments);
         let outcome = timeout(DEADLINE, call).await.unwrap();
         assert_eq!(outcome.word(), "ok", "{}: {outcome:?}", server.name);
-        let answer = deck.handle.results().read(outcome.result().unwrap()).await;
-        let answer = String::from_utf8(answer.unwrap().to_vec()).unwrap();
+        let answer = deck.result(outcome.result().unwrap()).await;
+        let answer = String::from_utf8(answer.to_vec()).unwrap();
         assert!(answer.contains(server.expect), "{}: {answer}", server.name);
 
         let logged = || deck.log(&instance.id).contains(server.stderr);

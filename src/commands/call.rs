@@ -33,15 +33,14 @@ pub fn run(options: &Call, paths: &Paths) -> anyhow::Result<Ending> {
     };
     errand::run("call", &options.errand, backend, paths, async |desk| {
         let arguments = complete(&arguments, desk.tool(tool)?)?;
-        let outcome = call(desk, tool, &arguments).await?;
-        let (result, code) = match outcome {
-            Outcome::Done(result) => (result, exit::OK),
-            Outcome::ToolError(result) => (result, exit::TOOL),
+        let (outcome, result) = call(desk, tool, &arguments).await?;
+        let code = match outcome {
+            Outcome::Done(_) => exit::OK,
+            Outcome::ToolError(_) => exit::TOOL,
             Outcome::Failed(failure) => return Err(failure.into()),
             Outcome::Cancelled(_) => return Err(lost("the call was cancelled").into()),
         };
-        let result = desk.handle.results().read(result).await;
-        let result = result.ok_or_else(|| lost("the result could not be kept"))?;
+        let result = result.ok_or_else(|| lost("the result was lost"))?;
         if options.text {
             print_texts(desk, &result).await?;
         } else {
@@ -92,7 +91,12 @@ fn complete(arguments: &Prepared, tool: &ToolSpec) -> Result<Arc<str>, Trouble> 
     }
 }
 
-async fn call(desk: &mut Desk, tool: &str, arguments: &Arc<str>) -> Result<Outcome, Trouble> {
+/// How the call ended, and the result if there is one.
+async fn call(
+    desk: &mut Desk,
+    tool: &str,
+    arguments: &Arc<str>,
+) -> Result<(Outcome, Option<Bytes>), Trouble> {
     let call = Command::Call(ToolCall {
         instance: desk.instance.id.clone(),
         tool: tool.into(),
@@ -115,7 +119,7 @@ async fn call(desk: &mut Desk, tool: &str, arguments: &Arc<str>) -> Result<Outco
     let name = &desk.instance.backend.name;
     onlooker.progress.step(&clean(&format!("{name}: {tool}")));
     match onlooker.during(describe, handle.request(call)).await? {
-        Reply::Called(_, outcome) => Ok(outcome),
+        Reply::Called(outcome, result) => Ok((outcome, result)),
         _ => Err(lost("the call was lost").into()),
     }
 }

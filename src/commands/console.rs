@@ -7,7 +7,7 @@ use anyhow::Context;
 use tokio::runtime::Builder;
 
 use super::exit;
-use super::host::Host;
+use super::host::{FrontEnd, Host};
 use super::progress::Progress;
 use super::register::origin;
 use crate::cli::Console;
@@ -69,11 +69,10 @@ pub fn run(options: &Console, paths: &Paths) -> anyhow::Result<u8> {
     };
 
     let mut host = Host::start(
-        "console",
+        FrontEnd::Console,
         paths,
         config,
         options.logging.log.as_deref(),
-        None,
     )?;
     if options.listen.listen.is_some()
         && let Err(failure) = host.listen()

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use tokio::time::timeout;
 
 use super::exit::{self, Ending, Trouble};
-use super::host::Host;
+use super::host::{FrontEnd, Host};
 use super::onlooker::{Onlooker, last_words};
 use crate::cli::Errand;
 use crate::config::Config;
@@ -66,7 +66,12 @@ pub fn run(
         Ok(config) => config,
         Err(problem) => return Ok(refused(&problem)),
     };
-    let mut host = Host::start(name, paths, config, errand.logging.log.as_deref(), None)?;
+    let mut host = Host::start(
+        FrontEnd::Errand(name),
+        paths,
+        config,
+        errand.logging.log.as_deref(),
+    )?;
     let handle = host.handle();
     let backend = host.config().backends[0].clone();
     let outcome = host.run(async {

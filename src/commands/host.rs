@@ -39,6 +39,41 @@ const DRAIN: Duration = Duration::from_secs(5);
 /// For blocking work that nobody waits for any more.
 const RUNTIME_END: Duration = Duration::from_secs(1);
 
+/// What the core runs for.
+#[derive(Clone, Copy)]
+pub enum FrontEnd<'a> {
+    Console,
+    /// Agents alone; tells on stderr what happens, in this format.
+    Serve(Format),
+    /// One subcommand's work: its name.
+    Errand(&'a str),
+}
+
+impl<'a> FrontEnd<'a> {
+    fn name(self) -> &'a str {
+        match self {
+            Self::Console => "console",
+            Self::Serve(_) => "serve",
+            Self::Errand(name) => name,
+        }
+    }
+
+    fn told(self) -> Option<Format> {
+        match self {
+            Self::Serve(format) => Some(format),
+            Self::Console | Self::Errand(_) => None,
+        }
+    }
+
+    /// Only at a console somebody looks at results again.
+    fn results(self, directory: &RunDirectory) -> ResultStore {
+        match self {
+            Self::Console => ResultStore::new(directory.path()),
+            Self::Serve(_) | Self::Errand(_) => ResultStore::forgetful(),
+        }
+    }
+}
+
 /// A running core. Dropped without [`Host::end`] it kills what runs.
 pub struct Host {
     orchestrator: Orchestrator,
@@ -57,14 +92,13 @@ pub struct Host {
 }
 
 impl Host {
-    /// Starts the core for a front end of this name, and in the background the removal of what killed runs left.
-    /// `filter` is for the log file, `told` for stderr.
+    /// Starts the core for a front end, and in the background the removal of what killed runs left. `filter` is for
+    /// the log file.
     pub fn start(
-        front_end: &str,
+        front_end: FrontEnd<'_>,
         paths: &Paths,
         config: Config,
         filter: Option<&str>,
-        told: Option<Format>,
     ) -> anyhow::Result<Self> {
         let runtime = core_runtime()?;
         let inside = runtime.enter();
@@ -83,17 +117,18 @@ impl Host {
             config: config.clone(),
             drivers: drivers.clone(),
             run: run.clone(),
-            results: ResultStore::new(directory.path()),
+            results: front_end.results(&directory),
             history: history(paths),
         });
         let handle = orchestrator.handle();
         let filter = filter.unwrap_or(&config.log_level);
         let events = handle.logs().writer(&InstanceId::new(EVENTS_LOG));
         let log_path = paths.log();
+        let told = front_end.told();
         let log = telemetry::start(&log_path, filter, events, told)
             .with_context(|| format!("{} can't be written", log_path.display()))?;
         clear_up(&drivers, &run);
-        let about = register::about(front_end, &config);
+        let about = register::about(front_end.name(), &config);
         tokio::spawn(register::keep(directory.about(), about, handle.fleet()));
         if told.is_some() {
             tokio::spawn(tell_notices(handle.notices()));

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::exit;
-use super::host::Host;
+use super::host::{FrontEnd, Host};
 use super::progress::Progress;
 use crate::cli::{DEFAULT_FILE, Place, Serve, Source};
 use crate::config::{self, Config, Environment, Invalid};
@@ -21,7 +21,7 @@ pub fn run(options: &Serve, paths: &Paths) -> anyhow::Result<u8> {
         }
     };
     let (filter, format) = (options.logging.log.as_deref(), options.log_format);
-    let mut host = Host::start("serve", paths, config, filter, Some(format))?;
+    let mut host = Host::start(FrontEnd::Serve(format), paths, config, filter)?;
     let mut progress = Progress::of(Some(format));
     match host.listen() {
         Ok(address) => {

@@ -3,7 +3,7 @@
 use super::check::Shared;
 use super::cursor::{Cursor, Fields};
 use super::{files, schema};
-use crate::model::{HttpServer, Secret};
+use crate::model::{HttpServer, OAuthClient, Secret};
 
 pub(super) fn backend(fields: &Fields, shared: &Shared) -> HttpServer {
     let url = fields.require("url", " for external");
@@ -21,7 +21,29 @@ pub(super) fn backend(fields: &Fields, shared: &Shared) -> HttpServer {
     }
     let ca_file = fields.get("ca_file");
     server.ca_file = ca_file.and_then(|at| files::ca_file(&at, |path| shared.path(path)));
+    if let Some(at) = fields.get("oauth") {
+        if server.has_own_authorization() {
+            at.problem("is never used where `headers` has an Authorization");
+        }
+        server.oauth = oauth(&at, shared);
+    }
     server
+}
+
+fn oauth(at: &Cursor, shared: &Shared) -> OAuthClient {
+    let fields = at.fields(schema::OAUTH);
+    let id = fields.get("client_id");
+    let secret = fields.get("client_secret");
+    if let (None, Some(secret)) = (&id, &secret) {
+        secret.problem("needs a client_id");
+    }
+    let port = fields.get("callback_port");
+    let port = port.and_then(|at| at.integer(1..=u64::from(u16::MAX)));
+    OAuthClient {
+        id: id.and_then(|at| at.nonempty_text().map(str::to_owned)),
+        secret: secret.and_then(|at| files::secret(&at, |path| shared.path(path))),
+        callback_port: port.and_then(|port| port.try_into().ok()),
+    }
 }
 
 fn url_of_server(at: &Cursor) -> Option<String> {

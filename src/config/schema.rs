@@ -84,6 +84,7 @@ impl ModeName {
                 "ca_file",
                 "trust_env",
                 "legacy_sse",
+                "oauth",
             ],
         }
     }
@@ -110,6 +111,7 @@ pub(super) const KINDS: &[&str] = &[
     "time",
 ];
 
+pub(super) const OAUTH: &[&str] = &["client_id", "client_secret", "callback_port"];
 pub(super) const STARTUP_CHECK: &[&str] = &["tool_name", "arguments"];
 pub(super) const RESTART: &[&str] = &["policy", "attempts", "backoff", "ceiling", "stable"];
 pub(super) const HEALTH: &[&str] = &["interval", "timeout", "failures"];

@@ -19,7 +19,7 @@ pub const ENGINE: &str = "engine";
 /// The sandbox that it shares with others, by a name short enough for a column.
 pub const SANDBOX: &str = "sandbox";
 /// How that sandbox is, with all that is in it.
-pub const SANDBOX_HEALTH: &str = "together";
+pub const SANDBOX_HEALTH: &str = "shared";
 /// What it has filled of its own place there.
 pub const WORKSPACE: &str = "files";
 

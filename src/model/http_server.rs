@@ -24,6 +24,17 @@ pub struct HttpServer {
     pub trust_env: bool,
     /// Whether a server that refuses streamable HTTP is spoken to as one of 2024-11-05 (HTTP+SSE).
     pub legacy_sse: bool,
+    pub oauth: OAuthClient,
+}
+
+/// As whom we log in at a server that wants that.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct OAuthClient {
+    /// What the authorization server gave us beforehand; without it we register ourselves.
+    pub id: Option<String>,
+    pub secret: Option<Secret>,
+    /// Of this machine, where the browser comes back to; a free one unless it has to be known beforehand.
+    pub callback_port: Option<u16>,
 }
 
 /// Header fields that are the transport's own.
@@ -54,6 +65,7 @@ impl HttpServer {
             ca_file: None,
             trust_env: true,
             legacy_sse: true,
+            oauth: OAuthClient::default(),
         }
     }
 
@@ -98,6 +110,12 @@ impl HttpServer {
         let query = url.query().map(hidden_values).unwrap_or_default();
         url.set_query(None);
         format!("{url}{query}")
+    }
+
+    /// Whether its `headers` say who we are, so that nobody has to log in.
+    pub fn has_own_authorization(&self) -> bool {
+        let mut names = self.headers.iter().map(|(name, _)| name);
+        names.any(|name| name.eq_ignore_ascii_case("authorization"))
     }
 
     /// `host:port`; empty without a usable URL.

@@ -30,8 +30,8 @@ pub use fleet::{
     ServerInfo, Session, Traffic,
 };
 pub use gateway::{GatewayInfo, GatewayOptions};
-pub use http_server::HttpServer;
 pub(crate) use http_server::place;
+pub use http_server::{HttpServer, OAuthClient};
 pub use ids::{BackendName, CallId, InstanceId, ResultId, RunId, SessionId};
 pub use phase::Phase;
 pub use reach::Reach;

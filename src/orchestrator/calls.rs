@@ -6,6 +6,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use futures::FutureExt;
 use jiff::Timestamp;
 use serde_json::value::RawValue;
@@ -98,14 +99,14 @@ fn check_arguments(text: &str) -> Result<(), Failure> {
         })
 }
 
-/// Makes the call and reports all of it; returns it ended. It ends at its deadline, at once when the instance is
+/// Makes the call and reports all of it; returns it ended, with the answer as it came. It ends at its deadline, at once when the instance is
 /// gone, and also when the task that owns the other end of `gone` gives up.
 pub(super) async fn run(
     seat: Arc<Seat>,
     client: ToolClient,
     gone: Gone,
     accepted: Accepted,
-) -> Arc<Call> {
+) -> (Arc<Call>, Option<Bytes>) {
     let began = Instant::now();
     let Accepted {
         call,
@@ -130,6 +131,7 @@ pub(super) async fn run(
         Err(NoAnswer::Failed(Failure::new(Stage::Call, cause)))
     });
     let took = began.elapsed();
+    let raw = answer.as_ref().ok().map(|answer| answer.raw.clone());
     let (outcome, size) = match answer {
         Ok(answer) => keep(&seat, answer),
         Err(NoAnswer::Cancelled(obedience)) => (Outcome::Cancelled(obedience), 0),
@@ -156,7 +158,7 @@ pub(super) async fn run(
     if let (Some(history), Some(record)) = (&seat.core.history, Record::of(&ended)) {
         history.append(record);
     }
-    Arc::new(ended)
+    (Arc::new(ended), raw)
 }
 
 fn keep(seat: &Seat, answer: Answer) -> (Outcome, u64) {

@@ -5,6 +5,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout};
@@ -33,7 +34,7 @@ pub(super) enum Landed {
 }
 
 enum Finished {
-    Call(Arc<Call>, Asker),
+    Call(Arc<Call>, Option<Bytes>, Asker),
     Tools(Result<Arc<[Arc<ToolSpec>]>, Failure>, Option<Asker>),
     Answered,
 }
@@ -112,7 +113,7 @@ impl Flight {
         );
         self.tasks.spawn(async move {
             let mut call = pin!(call);
-            let ended = tokio::select! {
+            let (ended, answer) = tokio::select! {
                 biased;
                 ended = &mut call => ended,
                 () = asker.abandoned() => {
@@ -120,7 +121,7 @@ impl Flight {
                     call.await
                 }
             };
-            Finished::Call(ended, asker)
+            Finished::Call(ended, answer, asker)
         });
     }
 
@@ -197,10 +198,10 @@ impl Flight {
         match finished {
             Finished::Tools(tools, asker) => Landed::Tools(tools, asker),
             Finished::Answered => Landed::Answered,
-            Finished::Call(call, asker) => {
+            Finished::Call(call, answer, asker) => {
                 self.waiting.remove(&call.id);
                 if let CallState::Ended { outcome, .. } = &call.state {
-                    asker.answer(Ok(Reply::Called(call.id, outcome.clone())));
+                    asker.answer(Ok(Reply::Called(outcome.clone(), answer)));
                     if matches!(outcome, Outcome::Done(_)) {
                         self.last_good = Some(call);
                     }
@@ -217,14 +218,14 @@ impl Flight {
         self.gone.send_replace(Some(reason));
         while let Some(finished) = self.tasks.join_next().await {
             match finished {
-                Ok(Finished::Call(call, asker)) => {
+                Ok(Finished::Call(call, answer, asker)) => {
                     if call
                         .outcome()
                         .is_some_and(|outcome| outcome.result().is_some())
                     {
                         unanswered.retain(|other| other.id != call.id);
                     }
-                    self.land(Finished::Call(call, asker));
+                    self.land(Finished::Call(call, answer, asker));
                 }
                 Ok(Finished::Tools(Err(failure), Some(asker))) => asker.answer(Err(failure)),
                 Ok(Finished::Tools(..) | Finished::Answered) | Err(_) => {}

@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::drivers::Shell;
 use crate::model::{
-    Ask, CallId, Caller, Command, Event, Failure, Fleet, InstanceId, Notice, Outcome, Progress,
-    SessionId, ToolCall, ToolSpec,
+    Ask, Caller, Command, Event, Failure, Fleet, InstanceId, Notice, Outcome, Progress, SessionId,
+    ToolCall, ToolSpec,
 };
 use crate::stores::history::History;
 use crate::stores::logs::LogStore;
@@ -29,7 +30,8 @@ pub enum Reply {
     Opened(SessionId, Vec<Vec<InstanceId>>),
     /// Everything of the session is gone; failures of single instances.
     Closed(Vec<Failure>),
-    Called(CallId, Outcome),
+    /// How a call ended, and the JSON text of the `CallToolResult` if it was answered.
+    Called(Outcome, Option<Bytes>),
     /// What the server offers now.
     Listed(Arc<[Arc<ToolSpec>]>),
     /// Dropping it ends it.

@@ -275,7 +275,7 @@ async fn run_check(
     let (_here, gone) = watch::channel(None);
     let call = calls::run(seat.clone(), client.clone(), gone, accepted);
     let ended = seat.core.tasks.spawn(call).await;
-    let outcome = ended.ok().and_then(|call| call.outcome().cloned());
+    let outcome = ended.ok().and_then(|(call, _)| call.outcome().cloned());
     match outcome {
         Some(Outcome::Done(_)) => Ok(()),
         Some(Outcome::ToolError(result)) => {

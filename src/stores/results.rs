@@ -57,13 +57,22 @@ impl ResultStore {
     /// Works in the background of the tokio runtime that it is made in, from whatever thread it is used;
     /// made outside of one, it writes and reads files on the spot.
     pub fn new(directory: impl Into<PathBuf>) -> Self {
+        Self::of(directory.into(), Shelf::default())
+    }
+
+    /// A store that keeps nothing, for a run where nobody looks: results only get their numbers.
+    pub fn forgetful() -> Self {
+        Self::of(PathBuf::new(), Shelf::forgetful())
+    }
+
+    fn of(directory: PathBuf, shelf: Shelf) -> Self {
         let shared = Shared {
             directory: Directory {
-                path: directory.into(),
+                path: directory,
                 is_used: AtomicBool::new(false),
             },
             background: Background::capture(),
-            shelf: Mutex::default(),
+            shelf: Mutex::new(shelf),
             turn: Mutex::default(),
         };
         Self {
@@ -95,20 +104,6 @@ impl ResultStore {
         let chores = self.shared.shelf.lock().open(id);
         self.shared.start(chores);
         self.shared.shelf.lock().look(id)
-    }
-
-    /// The content as bytes, waiting for it; `None` if it is gone.
-    pub async fn read(&self, id: ResultId) -> Option<Bytes> {
-        let known = self.shared.shelf.lock().look(id);
-        match known {
-            Opened::Ready(document) => Some(document.bytes().clone()),
-            Opened::Gone(_) => None,
-            Opened::Loading => {
-                let shared = self.shared.clone();
-                let read = tokio::task::spawn_blocking(move || shared.directory.read(id));
-                read.await.ok()?.ok()
-            }
-        }
     }
 
     /// Any JSON text, to be looked at like a result; it is not kept.
@@ -285,6 +280,15 @@ mod tests {
     }
 
     #[test]
+    fn what_nobody_looks_at_is_not_kept() {
+        let store = ResultStore::forgetful();
+        let [first, second] = [large(), large()].map(|raw| store.insert(raw, false));
+        assert_ne!(first.id, second.id);
+        assert_eq!(second.size, large().len() as u64);
+        assert!(matches!(store.open(second.id), Opened::Gone(_)));
+    }
+
+    #[test]
     fn what_others_put_into_the_directory_stays() {
         let home = tempfile::tempdir().unwrap();
         let store = ResultStore::new(home.path());
@@ -319,7 +323,7 @@ mod tests {
         let home = tempfile::tempdir().unwrap();
         let store = ResultStore::new(home.path().join("run"));
         let meta = store.insert(large(), false);
-        assert_eq!(store.read(meta.id).await, Some(large()));
+        assert_eq!(ready(store.open(meta.id)).bytes(), &large());
         let open = || {
             let store = store.clone();
             std::thread::spawn(move || store.open(meta.id))
@@ -341,6 +345,5 @@ mod tests {
             .await
             .expect("the file is loaded");
         assert_eq!(ready(open()).bytes(), "[1]");
-        assert_eq!(store.read(meta.id).await.unwrap(), "[1]");
     }
 }

@@ -88,11 +88,25 @@ pub(super) struct Shelf {
 }
 
 impl Shelf {
+    /// One that only counts.
+    pub fn forgetful() -> Self {
+        Self {
+            limits: Limits {
+                results: 0,
+                ..Limits::default()
+            },
+            ..Self::default()
+        }
+    }
+
     /// Keeps a result; `meta.id` is set.
     pub fn add(&mut self, meta: &mut ResultMeta, document: Arc<Document>) -> Chores {
         self.last += 1;
         meta.id = ResultId(self.last);
         let mut chores = Chores::default();
+        if self.limits.results == 0 {
+            return chores;
+        }
         let place = if document.bytes().len() > SMALL {
             self.queue(meta.id, meta.size, &mut chores);
             Place::Writing(document)
@@ -257,6 +271,14 @@ impl Shelf {
             && let Some((id, entry)) = self.entries.pop_first()
         {
             self.forget(id, entry, chores);
+        }
+        for queue in [&mut self.in_memory, &mut self.on_disk] {
+            while queue
+                .front()
+                .is_some_and(|id| !self.entries.contains_key(id))
+            {
+                queue.pop_front();
+            }
         }
     }
 

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use envdeck::drivers::sandbox::remote::Connection;
 use nix::sys::signal::Signal;
@@ -71,7 +72,7 @@ async fn killed(shell: &Shell, file: &str, token: Option<&str>, runtime: &Connec
             }
         }
         assert!(Instant::now() < deadline, "no server");
-        sleep(std::time::Duration::from_millis(20)).await;
+        sleep(Duration::from_millis(20)).await;
     };
     run.signal(Signal::SIGKILL);
     run.end();
@@ -121,7 +122,7 @@ async fn what_a_killed_run_left_is_offered_and_deleted() {
         let deadline = Instant::now() + PATIENCE;
         while !connection.sessions().await.unwrap().is_empty() {
             assert!(Instant::now() < deadline, "{left} is still there");
-            sleep(std::time::Duration::from_millis(20)).await;
+            sleep(Duration::from_millis(20)).await;
         }
         next.signal(Signal::SIGTERM);
         next.end().code(0);

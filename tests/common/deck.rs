@@ -3,16 +3,17 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use envdeck::config::{Config, Origin};
 use envdeck::drivers::{Drivers, Installed};
 use envdeck::model::{
     Ask, Backend, Call, CallId, Caller, Command, Failure, Fleet, GatewayOptions, HealthPolicy,
-    Instance, InstanceId, Limits, Mode, Notice, Outcome, Phase, RestartPolicy, RunId, Scope,
-    SessionId, ToolCall, Transport,
+    Instance, InstanceId, Limits, Mode, Notice, Outcome, Phase, RestartPolicy, ResultId, RunId,
+    Scope, SessionId, ToolCall, Transport,
 };
 use envdeck::orchestrator::{Handle, Orchestrator, Reply, Setup, start};
 use envdeck::stores::history::History;
-use envdeck::stores::results::ResultStore;
+use envdeck::stores::results::{Opened, ResultStore};
 use tokio::sync::broadcast;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
@@ -177,8 +178,20 @@ impl Deck {
     /// Makes a call and waits for its end.
     pub async fn call(&self, instance: &InstanceId, tool: &str, arguments: &str) -> Outcome {
         match self.request(call(instance, tool, arguments)).await {
-            Ok(Reply::Called(_, outcome)) => outcome,
+            Ok(Reply::Called(outcome, _)) => outcome,
             other => panic!("not called: {other:?}"),
+        }
+    }
+
+    /// The text of a result.
+    pub async fn result(&self, id: ResultId) -> Bytes {
+        let results = self.handle.results();
+        loop {
+            match results.open(id) {
+                Opened::Ready(document) => return document.bytes().clone(),
+                Opened::Loading => results.changed().await,
+                Opened::Gone(why) => panic!("{why}"),
+            }
         }
     }
 

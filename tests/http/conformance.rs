@@ -44,7 +44,9 @@ const APPLY: &[(&str, &[&str])] = &[
         "auth/scope-omitted-when-undefined",
         &["2025-11-25", "2026-07-28"],
     ),
+    ("auth/scope-step-up", &["2025-11-25", "2026-07-28"]),
     ("auth/scope-retry-limit", &["2025-11-25", "2026-07-28"]),
+    ("auth/pre-registration", &["2025-11-25", "2026-07-28"]),
     (
         "auth/token-endpoint-auth-basic",
         &["2025-11-25", "2026-07-28"],
@@ -76,16 +78,8 @@ const NOT: &[(&str, &str)] = &[
         "envdeck declines every question and does not announce that it can be asked",
     ),
     (
-        "auth/scope-step-up",
-        "a call that lacks rights fails and says so; the user is asked at the next start, not in mid-call",
-    ),
-    (
         "auth/authorization-server-migration",
         "a login that is over is renewed in mid-session, but given again at the next start only",
-    ),
-    (
-        "auth/pre-registration",
-        "envdeck registers itself where it logs in",
     ),
     (
         "auth/2025-03-26-",

@@ -10,8 +10,8 @@ use std::time::Duration;
 use envdeck::drivers::{Elsewhere, Installed};
 use envdeck::mcp::http::{Browser, Logins};
 use envdeck::model::{
-    Backend, Command, Failure, HttpServer, InstanceId, Limits, Mode, Outcome, Phase, RunId,
-    Transport,
+    Backend, Command, Failure, HttpServer, InstanceId, Limits, Mode, OAuthClient, Outcome, Phase,
+    RunId, Secret, Transport,
 };
 use tempfile::TempDir;
 use tokio::time::sleep;
@@ -23,10 +23,19 @@ use crate::provider::Provider;
 
 /// A deck whose user has a browser that the test is.
 fn deck(provider: &Provider, home: &Path, browser: Browser) -> Deck {
+    deck_as(OAuthClient::default(), provider, home, browser)
+}
+
+/// The same, as a client that is registered there.
+fn deck_as(oauth: OAuthClient, provider: &Provider, home: &Path, browser: Browser) -> Deck {
     let logins = Logins::new(&home.join("logins"), browser);
     let drivers = Installed::knowing(home, Elsewhere::default(), Some(logins));
+    let server = HttpServer {
+        oauth,
+        ..HttpServer::at(&provider.url)
+    };
     let backend = Backend {
-        mode: Mode::External(Box::new(HttpServer::at(&provider.url))),
+        mode: Mode::External(Box::new(server)),
         transport: Transport::Http,
         ..deck::backend("server")
     };
@@ -59,6 +68,18 @@ async fn address(deck: &Deck) -> String {
             }
         }
         sleep(Duration::from_millis(10)).await;
+    }
+}
+
+/// The address that the user is told after another one.
+async fn address_after(deck: &Deck, id: &InstanceId, first: &str) -> String {
+    loop {
+        let log = deck.log(id);
+        let mut words = log.split_whitespace();
+        match words.rfind(|word| word.contains("/authorize?")) {
+            Some(url) if url != first => return url.to_owned(),
+            _ => sleep(Duration::from_millis(10)).await,
+        }
     }
 }
 
@@ -195,17 +216,7 @@ async fn a_login_that_cannot_be_renewed_is_told_and_given_again_at_a_restart() {
     );
     deck.handle.send(Command::Restart(id.clone())).unwrap();
     deck.wait_for_phase(&id, Phase::Starting).await;
-    let again = loop {
-        let log = deck.log(&id);
-        let mut words = log
-            .split_whitespace()
-            .filter(|word| word.contains("/authorize?"));
-        match words.next_back() {
-            Some(url) if url != first => break url.to_owned(),
-            _ => sleep(Duration::from_millis(10)).await,
-        }
-    };
-    visit(&again).await;
+    visit(&address_after(&deck, &id, &first).await).await;
     ready(&deck, &id).await;
     assert!(matches!(deck.call(&id, "t", "{}").await, Outcome::Done(_)));
 }
@@ -305,6 +316,139 @@ async fn nobody_elses_start_waits_for_a_login() {
     .await;
     visit(&url).await;
     ready(&deck, &id).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_call_that_needs_more_rights_asks_the_user_and_goes_on() {
+    let provider = Provider::start().await;
+    let home = TempDir::with_prefix("envdeck-login-").unwrap();
+    let deck = deck(&provider, home.path(), told());
+    let id = begin(&deck, 1).await;
+    let first = address(&deck).await;
+    visit(&first).await;
+    ready(&deck, &id).await;
+    let call = deck.begin(&id, "admin", "{}").await;
+    visit(&address_after(&deck, &id, &first).await).await;
+    let outcome = deck.end_of(call).await.outcome().cloned();
+    assert!(matches!(outcome, Some(Outcome::Done(_))), "{outcome:?}");
+    // Once is enough, and takes nothing away.
+    for tool in ["admin", "t"] {
+        assert!(matches!(deck.call(&id, tool, "{}").await, Outcome::Done(_)));
+    }
+    let book = provider.book.lock();
+    assert_eq!(book.visits.len(), 2);
+    assert_eq!(book.visits[1]["scope"], "tools admin");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_user_who_grants_no_more_rights_keeps_what_there_is() {
+    let provider = Provider::start().await;
+    let home = TempDir::with_prefix("envdeck-login-").unwrap();
+    let deck = deck(&provider, home.path(), told());
+    let id = begin(&deck, 1).await;
+    let first = address(&deck).await;
+    visit(&first).await;
+    ready(&deck, &id).await;
+    provider.book.lock().refuses_user = true;
+    let call = deck.begin(&id, "admin", "{}").await;
+    visit(&address_after(&deck, &id, &first).await).await;
+    let outcome = deck.end_of(call).await.outcome().cloned();
+    let Some(Outcome::Failed(failure)) = outcome else {
+        panic!("{outcome:?}")
+    };
+    assert_eq!(
+        failure.to_string(),
+        "call: the login was refused: access_denied (not today)"
+    );
+    assert!(matches!(deck.call(&id, "t", "{}").await, Outcome::Done(_)));
+    deck.handle.send(Command::Restart(id.clone())).unwrap();
+    deck.wait_for(&id, "it was started again", |instance| {
+        instance.restarts == 1 && instance.phase == Phase::Ready
+    })
+    .await;
+    assert_eq!(provider.book.lock().visits.len(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_client_that_is_registered_already_logs_in_and_renews_as_that() {
+    let provider = Provider::start().await;
+    provider.book.lock().client = Some(("known".to_owned(), "hush-secret".to_owned()));
+    let home = TempDir::with_prefix("envdeck-login-").unwrap();
+    let nobody = deck(&provider, home.path(), told());
+    let id = begin(&nobody, 1).await;
+    let failure = failed(&nobody, &id).await.to_string();
+    assert!(
+        failure.starts_with("connect: the login failed: "),
+        "{failure}"
+    );
+    assert!(
+        failure.ends_with("configure `oauth` with the client_id"),
+        "{failure}"
+    );
+
+    let port = crate::remote::free_port();
+    let oauth = OAuthClient {
+        id: Some("known".to_owned()),
+        secret: Some(Secret::new("hush-secret")),
+        callback_port: Some(port),
+    };
+    let known = deck_as(oauth.clone(), &provider, home.path(), told());
+    let id = begin(&known, 1).await;
+    visit(&address(&known).await).await;
+    ready(&known, &id).await;
+    {
+        let mut book = provider.book.lock();
+        assert_eq!(book.visits[0]["client_id"], "known");
+        let back = format!("http://127.0.0.1:{port}/callback");
+        assert_eq!(book.visits[0]["redirect_uri"], back);
+        assert_eq!(book.registrations, 0);
+        book.expire();
+    }
+    let next = deck_as(oauth, &provider, home.path(), Browser::Nobody);
+    let id = begin(&next, 1).await;
+    ready(&next, &id).await;
+    // What the configuration has is not written down.
+    for file in fs::read_dir(home.path().join("logins")).unwrap().flatten() {
+        let text = fs::read_to_string(file.path()).unwrap();
+        assert!(!text.contains("hush-secret"), "{text}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_secret_that_came_with_the_registration_renews_in_the_next_run() {
+    let provider = Provider::start().await;
+    provider.book.lock().secret = Some("hush-client".to_owned());
+    let home = TempDir::with_prefix("envdeck-login-").unwrap();
+    let deck = deck(&provider, home.path(), told());
+    let id = begin(&deck, 1).await;
+    visit(&address(&deck).await).await;
+    ready(&deck, &id).await;
+    drop(deck);
+    provider.book.lock().expire();
+    let next = self::deck(&provider, home.path(), Browser::Nobody);
+    let id = begin(&next, 1).await;
+    ready(&next, &id).await;
+    assert_eq!(provider.book.lock().registrations, 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn many_calls_with_a_key_that_is_over_try_once_to_renew_it() {
+    let provider = Provider::start().await;
+    let home = TempDir::with_prefix("envdeck-login-").unwrap();
+    let deck = deck(&provider, home.path(), told());
+    let id = begin(&deck, 1).await;
+    visit(&address(&deck).await).await;
+    ready(&deck, &id).await;
+    {
+        let mut book = provider.book.lock();
+        book.expire();
+        book.refuses_renewal = true;
+    }
+    let calls = (0..16).map(|_| deck.call(&id, "t", "{}"));
+    let outcomes = futures::future::join_all(calls).await;
+    let failed = |outcome: &Outcome| matches!(outcome, Outcome::Failed(_));
+    assert!(outcomes.iter().all(failed), "{outcomes:?}");
+    assert_eq!(provider.book.lock().exchanges.len(), 2);
 }
 
 /// A browser that only notes where it is sent: to `told`, below `home`.

@@ -10,7 +10,7 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -18,6 +18,9 @@ use tokio_util::task::AbortOnDropHandle;
 use url::form_urlencoded;
 
 use crate::peer::initialized;
+
+/// What registers itself becomes this.
+const CLIENT: &str = "client-7";
 
 /// What a test sees and sets.
 #[derive(Default)]
@@ -33,16 +36,35 @@ pub struct Book {
     pub refuses_renewal: bool,
     /// Says 401 and nothing of where to log in.
     pub is_silent: bool,
+    /// The secret that a client gets when it registers itself.
+    pub secret: Option<String>,
+    /// The only client there is, with its secret.
+    pub client: Option<(String, String)>,
     /// The key that is taken.
     valid: Option<String>,
+    /// What was granted with it.
+    scope: String,
     count: usize,
-    challenges: HashMap<String, String>,
+    /// Of each code the challenge and the scope.
+    codes: HashMap<String, (String, String)>,
 }
 
 impl Book {
     /// The key that was handed out is not taken any more.
     pub fn expire(&mut self) {
         self.valid = None;
+    }
+
+    /// Whether a client shows who it is, as far as it has to.
+    fn knows(&self, headers: &HeaderMap) -> bool {
+        let registered = || Some((CLIENT.to_owned(), self.secret.clone()?));
+        let Some((id, secret)) = self.client.clone().or_else(registered) else {
+            return true;
+        };
+        let right = format!("Basic {}", STANDARD.encode(format!("{id}:{secret}")));
+        headers
+            .get(header::AUTHORIZATION)
+            .is_some_and(|sent| *sent == *right)
     }
 
     fn keys(&mut self) -> Value {
@@ -123,10 +145,20 @@ async fn mcp(State(desk): State<Desk>, headers: HeaderMap, body: Bytes) -> Respo
         }
     }
     let message: Value = serde_json::from_slice(&body).unwrap();
+    let is_granted = |scope: &str| {
+        let book = desk.book.lock();
+        book.scope.split(' ').any(|one| one == scope)
+    };
+    if message["params"]["name"] == "admin" && !is_granted("admin") {
+        let challenge = "Bearer error=\"insufficient_scope\", scope=\"admin\"";
+        let refusal = (StatusCode::FORBIDDEN, "not you");
+        return ([(header::WWW_AUTHENTICATE, challenge)], refusal).into_response();
+    }
     let result = match message["method"].as_str().unwrap_or_default() {
         "initialize" => initialized("2025-11-25"),
         "tools/list" => {
-            json!({ "tools": [{ "name": "t", "inputSchema": { "type": "object" } }] })
+            let tool = |name: &str| json!({ "name": name, "inputSchema": { "type": "object" } });
+            json!({ "tools": [tool("t"), tool("admin")] })
         }
         "tools/call" => json!({ "content": [{ "type": "text", "text": "done" }] }),
         "ping" => json!({}),
@@ -156,22 +188,36 @@ async fn about_server(State(desk): State<Desk>) -> Response {
         return StatusCode::NOT_FOUND.into_response();
     }
     let at = |path: &str| format!("{}{path}", desk.base);
-    answer(&json!({
+    let book = desk.book.lock();
+    let has_secrets = book.secret.is_some() || book.client.is_some();
+    let method = if has_secrets {
+        "client_secret_basic"
+    } else {
+        "none"
+    };
+    let mut about = json!({
         "issuer": desk.base,
         "authorization_endpoint": at("/authorize"),
         "token_endpoint": at("/token"),
-        "registration_endpoint": at("/register"),
         "response_types_supported": ["code"],
         "grant_types_supported": ["authorization_code", "refresh_token"],
         "code_challenge_methods_supported": ["S256"],
-        "token_endpoint_auth_methods_supported": ["none"],
-    }))
+        "token_endpoint_auth_methods_supported": [method],
+    });
+    if book.client.is_none() {
+        about["registration_endpoint"] = at("/register").into();
+    }
+    answer(&about)
 }
 
 async fn register(State(desk): State<Desk>, body: Bytes) -> Response {
-    desk.book.lock().registrations += 1;
+    let mut book = desk.book.lock();
+    book.registrations += 1;
     let mut client: Value = serde_json::from_slice(&body).unwrap();
-    client["client_id"] = "client-7".into();
+    client["client_id"] = CLIENT.into();
+    if let Some(secret) = &book.secret {
+        client["client_secret"] = secret.as_str().into();
+    }
     let answer = answer(&client);
     (StatusCode::CREATED, answer).into_response()
 }
@@ -183,7 +229,8 @@ async fn authorize(State(desk): State<Desk>, RawQuery(query): RawQuery) -> Respo
     book.visits.push(asked.clone());
     let code = format!("code-{}", book.visits.len());
     let challenge = asked["code_challenge"].clone();
-    book.challenges.insert(code.clone(), challenge);
+    let scope = asked.get("scope").cloned().unwrap_or_default();
+    book.codes.insert(code.clone(), (challenge, scope));
     let mut back = url::Url::parse(&asked["redirect_uri"]).unwrap();
     back.query_pairs_mut().append_pair("state", &asked["state"]);
     if book.refuses_user {
@@ -196,15 +243,20 @@ async fn authorize(State(desk): State<Desk>, RawQuery(query): RawQuery) -> Respo
     (StatusCode::FOUND, [(header::LOCATION, back.to_string())]).into_response()
 }
 
-async fn token(State(desk): State<Desk>, body: Bytes) -> Response {
+async fn token(State(desk): State<Desk>, headers: HeaderMap, body: Bytes) -> Response {
     let asked = parameters(&body);
     let mut book = desk.book.lock();
     book.exchanges.push(asked.clone());
+    if !book.knows(&headers) {
+        let refusal = answer(&json!({ "error": "invalid_client" }));
+        return (StatusCode::UNAUTHORIZED, refusal).into_response();
+    }
     let is_right = match asked["grant_type"].as_str() {
         "authorization_code" => {
             let verifier = Sha256::digest(asked["code_verifier"].as_bytes());
-            let challenge = book.challenges.remove(&asked["code"]);
-            challenge == Some(URL_SAFE_NO_PAD.encode(verifier))
+            let (challenge, scope) = book.codes.remove(&asked["code"]).unwrap_or_default();
+            book.scope = scope;
+            challenge == URL_SAFE_NO_PAD.encode(verifier)
         }
         "refresh_token" => {
             let last = format!("hush-again-{}", book.count);

@@ -66,8 +66,8 @@ impl Host {
         let Some(result) = outcome.result() else {
             panic!("{tool} has no answer: {outcome:?}");
         };
-        let bytes = self.deck.handle.results().read(result).await;
-        String::from_utf8(bytes.expect("it is kept").to_vec()).unwrap()
+        let bytes = self.deck.result(result).await;
+        String::from_utf8(bytes.to_vec()).unwrap()
     }
 
     pub async fn answer(&self, tool: &str, arguments: &str) -> Value {

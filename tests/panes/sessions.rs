@@ -1,8 +1,10 @@
 //! The tree of sessions.
 
 use envdeck::console::effect::Effect;
-use envdeck::console::testing::fleet::{AGENT, BUSY, OWN, READY, backend, instance, session};
-use envdeck::model::{Caller, Command, Fleet, Happening, Phase};
+use envdeck::console::testing::fleet::{
+    AGENT, BUSY, FAILED, OWN, READY, backend, instance, session,
+};
+use envdeck::model::{Caller, Command, Fleet, Happening, Phase, fact};
 
 use crate::common::*;
 
@@ -32,6 +34,32 @@ fn sessions_show_who_opened_them_and_how_they_are() {
     │    memory ×1       ✖ ├
     │▸ 77c0de trainer 1◌/2 │
     │▸ shared          1 ● │
+    "#);
+}
+
+#[test]
+fn those_who_share_a_sandbox_are_a_group() {
+    let shares = |one| Happening::Described {
+        instance: instance(one),
+        facts: vec![(fact::SANDBOX.into(), "box-1a2b".into())].into(),
+    };
+    let harness = full(60, 15)
+        .happening(shares(READY))
+        .happening(shares(FAILED));
+    insta::assert_snapshot!(body(&harness.press("1z")), @r#"
+    ┌ 1 Sessions ─ 3 ──────────────────────────────────────────┐
+    │  all sessions                                       1✖/6 │
+    │▾ 3f9a21 operator                   1✖ ▰▰▱▱▱▱▱▱ 1/3 ready │
+    │    filesystem ×1                                       ◐ │
+    │    box-1a2b                                        1✖ 1● │
+    │      filesystem ×1                                     ● │
+    │      memory ×1                                         ✖ │
+    │▸ 77c0de trainer                                     1◌/2 │
+    │▸ shared                                              1 ● │
+    │                                                          │
+    │                                                          │
+    │                                                          │
+    └──────────────────────────────────────────────────────────┘
     "#);
 }
 

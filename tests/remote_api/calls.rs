@@ -26,7 +26,7 @@ async fn result(deck: &Deck, id: &InstanceId, arguments: &str) -> Value {
     let Outcome::Done(result) = deck.call(id, "echo", arguments).await else {
         panic!("it failed")
     };
-    let raw = deck.handle.results().read(result).await.unwrap();
+    let raw = deck.result(result).await;
     serde_json::from_slice(&raw).unwrap()
 }
 

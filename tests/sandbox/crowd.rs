@@ -5,6 +5,7 @@ use std::path::Path;
 use std::process::Command;
 
 use bollard::query_parameters::KillContainerOptionsBuilder;
+use envdeck::model::fact::SANDBOX_HEALTH;
 use envdeck::model::{Backend, Outcome, Phase, Sandbox, Sharing};
 use serde_json::json;
 
@@ -222,7 +223,7 @@ async fn eight_at_once_and_one_without_memory() {
     // What each uses is its own, what all use is the sandbox's.
     let told = deck
         .wait_for(&ids[1], "it was measured", |one| {
-            let health = one.facts.iter().any(|(name, _)| &**name == "together");
+            let health = one.facts.iter().any(|(name, _)| &**name == SANDBOX_HEALTH);
             health && one.health.samples.back().is_some()
         })
         .await;
@@ -230,7 +231,7 @@ async fn eight_at_once_and_one_without_memory() {
     assert_eq!(sample.processes, 1, "{sample:?}");
     assert!((1 << 20..256 << 20).contains(&sample.memory), "{sample:?}");
     assert_eq!(sample.memory_limit, Some(256 << 20));
-    let together = told.fact("together").unwrap();
+    let together = told.fact(SANDBOX_HEALTH).unwrap();
     for word in [
         "8 servers",
         "of 256 MiB",

@@ -255,7 +255,7 @@ pub async fn ask(deck: &Deck, instance: &InstanceId, tool: &str, arguments: Valu
     let Outcome::Done(result) = outcome else {
         panic!("{tool}: {outcome:?}\n{}", deck.log(instance))
     };
-    let raw = deck.handle.results().read(result).await.unwrap();
+    let raw = deck.result(result).await;
     let value: Value = serde_json::from_slice(&raw).unwrap();
     value["content"][0]["text"].as_str().unwrap().to_owned()
 }

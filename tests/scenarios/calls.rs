@@ -53,7 +53,7 @@ async fn an_answer_is_stored_and_recorded_without_its_arguments() {
     let Outcome::Done(result) = outcome else {
         panic!("{outcome:?}")
     };
-    let raw = deck.handle.results().read(*result).await.unwrap();
+    let raw = deck.result(*result).await;
     assert!(raw.windows(4).any(|bytes| bytes == b"hush"));
     assert_eq!(*size, raw.len() as u64);
     assert!(*took < seconds(1));
@@ -93,7 +93,7 @@ async fn a_hung_call_ends_at_its_deadline_and_the_others_go_on() {
     let hanging = deck.asking(call(&id, "hang", "{}"));
     assert_eq!(deck.call(&id, "echo", "{}").await.word(), "ok");
     let outcome = match hanging.await.unwrap() {
-        Ok(envdeck::orchestrator::Reply::Called(_, outcome)) => outcome,
+        Ok(envdeck::orchestrator::Reply::Called(outcome, _)) => outcome,
         other => panic!("{other:?}"),
     };
     assert!(is_deadline(&outcome), "{outcome:?}");

@@ -39,12 +39,7 @@ struct Page<'a, 'b> {
 }
 
 /// Facts that tell how an instance is, though nothing is amiss.
-const SHOWN: [&str; 4] = [
-    fact::HEALTH,
-    fact::SANDBOX,
-    fact::SANDBOX_HEALTH,
-    fact::WORKSPACE,
-];
+const SHOWN: [&str; 3] = [fact::HEALTH, fact::SANDBOX_HEALTH, fact::WORKSPACE];
 
 impl Page<'_, '_> {
     fn style(&self, role: Role) -> Style {

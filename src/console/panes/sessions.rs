@@ -20,7 +20,7 @@ use crate::console::widgets::hint;
 use crate::console::widgets::phase::Tally;
 use crate::console::widgets::text::plural;
 use crate::model::{
-    BackendName, Caller, Command, Fleet, Level, Notice, SHARED_SESSION, Session, SessionId,
+    BackendName, Caller, Command, Fleet, Level, Notice, SHARED_SESSION, Session, SessionId, fact,
 };
 use crate::stores::lines::clean;
 
@@ -29,14 +29,21 @@ use crate::stores::lines::clean;
 enum Node {
     All,
     Session(SessionId),
-    Backend(SessionId, BackendName),
+    /// What several of its instances share.
+    Sandbox(SessionId, SandboxName),
+    Backend(SessionId, Option<SandboxName>, BackendName),
 }
+
+/// As [`fact::SANDBOX`].
+type SandboxName = Arc<str>;
 
 impl Node {
     fn session(&self) -> Option<&SessionId> {
         match self {
             Node::All => None,
-            Node::Session(session) | Node::Backend(session, _) => Some(session),
+            Node::Session(session) | Node::Sandbox(session, _) | Node::Backend(session, _, _) => {
+                Some(session)
+            }
         }
     }
 }
@@ -70,13 +77,21 @@ impl Sessions {
         self.tallies.clear();
         let mut all = Tally::default();
         for session in shown(cx.fleet) {
-            let backends = backends(session);
-            let sum = backends.values().fold(Tally::default(), Tally::plus);
+            let id = &session.id;
+            let groups = groups(session);
+            let sum = sum(groups.values().flat_map(BTreeMap::values));
             all = all.plus(&sum);
-            self.push(Node::Session(session.id.clone()), sum);
-            if self.is_unfolded(session) {
+            self.push(Node::Session(id.clone()), sum);
+            if !self.is_unfolded(session) {
+                continue;
+            }
+            for (sandbox, backends) in groups {
+                if let Some(sandbox) = &sandbox {
+                    let node = Node::Sandbox(id.clone(), sandbox.clone());
+                    self.push(node, self::sum(backends.values()));
+                }
                 for (name, tally) in backends {
-                    self.push(Node::Backend(session.id.clone(), name), tally);
+                    self.push(Node::Backend(id.clone(), sandbox.clone(), name), tally);
                 }
             }
         }
@@ -160,6 +175,22 @@ fn backends(session: &Session) -> BTreeMap<BackendName, Tally> {
         tally.or_default().add(instance.phase);
     }
     backends
+}
+
+/// The same by the sandbox that they share with others, those in none first.
+fn groups(session: &Session) -> BTreeMap<Option<SandboxName>, BTreeMap<BackendName, Tally>> {
+    let mut groups: BTreeMap<_, BTreeMap<_, Tally>> = BTreeMap::new();
+    for instance in session.instances.values() {
+        let sandbox = instance.fact(fact::SANDBOX).map(Arc::from);
+        let group = groups.entry(sandbox).or_default();
+        let tally = group.entry(instance.backend.name.clone());
+        tally.or_default().add(instance.phase);
+    }
+    groups
+}
+
+fn sum<'a>(tallies: impl Iterator<Item = &'a Tally>) -> Tally {
+    tallies.fold(Tally::default(), Tally::plus)
 }
 
 fn close(session: &Session, fleet: &Fleet) -> Intent {

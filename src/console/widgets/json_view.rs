@@ -7,7 +7,7 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::{Position, Rect};
 
 use super::json_tree::{JsonTree, Sought};
-use super::prompt::{Prompt, Typed};
+use super::prompt::{Prompt, Typed, body, last_row};
 use crate::console::action::Action;
 use crate::console::effect::Intent;
 use crate::console::panes::Cx;
@@ -104,37 +104,22 @@ impl JsonView {
 
     /// Tells what came of a search.
     pub fn sync(&mut self, area: Rect) -> Vec<Intent> {
-        let sought = self.tree.sync(self.body(area));
+        let sought = self.tree.sync(body(area, self.prompt.as_ref()));
         let notice = sought.and_then(Sought::notice);
         notice.map(Intent::Tell).into_iter().collect()
     }
 
     pub fn draw(&self, area: Rect, buf: &mut Buffer, cx: &Cx) {
-        self.tree.draw(self.body(area), buf, true, cx);
+        self.tree
+            .draw(body(area, self.prompt.as_ref()), buf, true, cx);
         if let Some(prompt) = &self.prompt {
             let (key, text) = (cx.theme.style(Role::Key), cx.theme.style(Role::Text));
-            prompt.draw("/", prompt_row(area), buf, key, text);
+            prompt.draw("/", last_row(area), buf, key, text);
         }
     }
 
     pub fn cursor(&self, area: Rect) -> Option<Position> {
         let prompt = self.prompt.as_ref()?;
-        Some(prompt.cursor("/", prompt_row(area)))
-    }
-
-    fn body(&self, area: Rect) -> Rect {
-        let prompt = u16::from(self.prompt.is_some()).min(area.height);
-        Rect {
-            height: area.height - prompt,
-            ..area
-        }
-    }
-}
-
-fn prompt_row(area: Rect) -> Rect {
-    Rect {
-        y: area.bottom().saturating_sub(1),
-        height: 1,
-        ..area
+        Some(prompt.cursor("/", last_row(area)))
     }
 }

@@ -23,6 +23,24 @@ pub enum Typed {
     Ignored,
 }
 
+/// The last row of `area`, where the prompt of a search is.
+pub fn last_row(area: Rect) -> Rect {
+    Rect {
+        y: area.bottom().saturating_sub(1),
+        height: 1,
+        ..area
+    }
+}
+
+/// What of `area` is not taken by a prompt in its last row.
+pub fn body(area: Rect, prompt: Option<&Prompt>) -> Rect {
+    let taken = u16::from(prompt.is_some()).min(area.height);
+    Rect {
+        height: area.height - taken,
+        ..area
+    }
+}
+
 /// One line of editable text.
 #[derive(Clone, Debug, Default)]
 pub struct Prompt {

@@ -113,7 +113,8 @@ impl Process {
 
     /// Of all in its sandbox.
     fn health(&self) -> Option<String> {
-        self.meter.health(self.lot.population(), self.pids_limit)
+        let health = self.meter.health(self.lot.population(), self.pids_limit)?;
+        Some(format!("{}: {health}", self.lot.name))
     }
 
     async fn end(mut self, grace: Duration) -> Result<(), Failure> {

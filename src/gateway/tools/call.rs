@@ -1,5 +1,7 @@
 //! `call_backend_tool`: one call through the pipeline that all calls take, and its answer as it is.
 
+use bytes::Bytes;
+
 use super::arguments::{Fields, Mistake, kind};
 use super::{Asker, Outcome, Tools};
 use crate::model::{self, Obedience, ToolCall};
@@ -23,26 +25,25 @@ impl Tools {
             .listener
             .map(|listener| -> OnProgress { Box::new(move |latest| listener.hear(latest)) });
         match self.handle.call(call, session, progress).await {
-            Ok(Reply::Called(_, outcome)) => self.answer(outcome).await,
+            Ok(Reply::Called(outcome, raw)) => answer(&outcome, raw),
             Ok(_) => Err("the orchestrator gave an answer to something else".to_owned()),
             Err(failure) => Err(failure.to_string()),
         }
     }
+}
 
-    async fn answer(&self, outcome: model::Outcome) -> Result<Outcome, Mistake> {
-        let (result, is_error) = match outcome {
-            model::Outcome::Done(result) => (result, false),
-            model::Outcome::ToolError(result) => (result, true),
-            model::Outcome::Failed(failure) => return Err(failure.to_string()),
-            model::Outcome::Cancelled(obedience) => return Err(cancelled(obedience).to_owned()),
-        };
-        let raw = self.handle.results().read(result).await;
-        let raw = raw.ok_or("the answer is not kept any more")?;
-        if raw.trim_ascii_start().first() == Some(&b'{') {
+fn answer(outcome: &model::Outcome, raw: Option<Bytes>) -> Result<Outcome, Mistake> {
+    let is_error = match outcome {
+        model::Outcome::Done(_) => false,
+        model::Outcome::ToolError(_) => true,
+        model::Outcome::Failed(failure) => return Err(failure.to_string()),
+        model::Outcome::Cancelled(obedience) => return Err(cancelled(*obedience).to_owned()),
+    };
+    match raw {
+        Some(raw) if raw.trim_ascii_start().first() == Some(&b'{') => {
             Ok(Outcome::Theirs { raw, is_error })
-        } else {
-            Err("the backend's answer is not a JSON object".to_owned())
         }
+        _ => Err("the backend's answer is not a JSON object".to_owned()),
     }
 }
 

@@ -101,8 +101,8 @@ impl Client {
     }
 
     /// The login that the server may want.
-    pub fn login(&self) -> Option<&Login> {
-        self.login.as_deref()
+    pub fn login(&self) -> Option<&Arc<Login>> {
+        self.login.as_ref()
     }
 
     /// Sends it and waits for the head of the answer; redirects are followed within the origin, and a key that the

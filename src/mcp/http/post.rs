@@ -9,6 +9,7 @@ use reqwest::{Method, Response};
 use tokio::time::{sleep, timeout};
 
 use super::client::Ask;
+use super::login::Rights;
 use super::session::{self, Session};
 use super::transport::Http;
 use super::{answer, body, legacy, mirror};
@@ -86,6 +87,13 @@ async fn exchange(http: &Http, sent: &Sent, bytes: &Bytes) -> Result<(), Cause> 
             session::renew(http, &session).await?;
             cause
         }
+        Err(Trouble::LacksRights(cause)) => {
+            http.failed(&cause);
+            if let Some(login) = http.client.login() {
+                login.step_up(&http.link.log).await?;
+            }
+            cause
+        }
         Err(Trouble::Failed(cause)) => {
             let Some(pause) = pause_before_another(&cause, sent.method) else {
                 return Err(cause);
@@ -98,7 +106,7 @@ async fn exchange(http: &Http, sent: &Sent, bytes: &Bytes) -> Result<(), Cause> 
     http.remark(&format!("sent {} again: {cause}", sent.method));
     let session = http.sessions.current();
     let again = attempt(http, sent, bytes, &session).await;
-    again.map_err(|(Trouble::Expired(cause) | Trouble::Failed(cause))| cause)
+    again.map_err(Trouble::cause)
 }
 
 /// How long to wait before a request is sent again; `None` where the server may have acted on it already.
@@ -129,7 +137,17 @@ fn pause_before_another(cause: &Cause, method: &str) -> Option<Duration> {
 pub(super) enum Trouble {
     /// The server does not know the session; it has not acted on the request.
     Expired(Cause),
+    /// The user may grant what the server wants more for it; the server has not acted on the request.
+    LacksRights(Cause),
     Failed(Cause),
+}
+
+impl Trouble {
+    fn cause(self) -> Cause {
+        match self {
+            Self::Expired(cause) | Self::LacksRights(cause) | Self::Failed(cause) => cause,
+        }
+    }
 }
 
 impl From<Cause> for Trouble {
@@ -165,7 +183,7 @@ async fn attempt(
     let status = answer.status();
     if !status.is_success() {
         http.sessions.note_stray(sent.method, answer.headers());
-        let trouble = refused(http, session, answer).await;
+        let trouble = refused(http, sent.method, session, answer).await;
         if let (true, Trouble::Failed(cause)) = (is_first, &trouble)
             && http.legacy.may_be(status.as_u16(), cause)
             && legacy::open(http).await.is_ok()
@@ -206,16 +224,22 @@ pub(super) async fn post(
     http.client.send(ask).await
 }
 
-async fn refused(http: &Http, session: &Session, answer: Response) -> Trouble {
+async fn refused(http: &Http, method: &str, session: &Session, answer: Response) -> Trouble {
     let status = answer.status().as_u16();
     let challenge = answer.headers().get(WWW_AUTHENTICATE);
     let challenge = challenge.and_then(|value| value.to_str().ok().map(str::to_owned));
     let body::Refusal { cause, rpc } = body::refusal(&http.client, answer).await;
-    let lacks_rights = |challenge: &String| challenge.contains("insufficient_scope");
-    let wants_login =
-        status == 401 || status == 403 && challenge.as_ref().is_some_and(lacks_rights);
-    if let Some(login) = http.client.login().filter(|_| wants_login) {
-        return Trouble::Failed(login.want(challenge, cause));
+    if let Some(login) = http.client.login() {
+        let rights = challenge.as_deref().and_then(|said| login.rights(said));
+        match (status, rights) {
+            (403, Some(Rights::Missing)) if method == "tools/call" => {
+                return Trouble::LacksRights(login.want(challenge, cause));
+            }
+            (401, _) | (403, Some(Rights::Missing | Rights::Unnamed)) => {
+                return Trouble::Failed(login.want(challenge, cause));
+            }
+            _ => {}
+        }
     }
     let in_session = session.id.is_some() && http.has_sessions();
     let names_session =

@@ -17,7 +17,7 @@ use crate::console::theme::Role;
 use crate::console::widgets::json_tree::{JsonTree, Sought};
 use crate::console::widgets::matcher::Matcher;
 use crate::console::widgets::pager::{Pager, Part};
-use crate::console::widgets::prompt::{Prompt, Typed};
+use crate::console::widgets::prompt::{Prompt, Typed, body, last_row};
 use crate::console::widgets::running;
 use crate::console::widgets::text::{count, duration_short, size};
 use crate::model::{Call, CallState, Caller, Command, Level, Notice, Outcome, ResultId, ToolCall};
@@ -152,22 +152,6 @@ impl ResultPane {
             Ok((text, what)) => Intent::copy(text, what),
             Err(why) => tell(Level::Warn, why),
         }])
-    }
-
-    fn body(&self, area: Rect) -> Rect {
-        let prompt = u16::from(self.prompt.is_some()).min(area.height);
-        Rect {
-            height: area.height - prompt,
-            ..area
-        }
-    }
-
-    fn prompt_row(area: Rect) -> Rect {
-        Rect {
-            y: area.bottom().saturating_sub(1),
-            height: 1,
-            ..area
-        }
     }
 }
 
@@ -345,7 +329,7 @@ impl Pane for ResultPane {
 
     fn sync(&mut self, area: Rect, cx: &Cx) -> Vec<Intent> {
         self.refresh(cx);
-        let body = self.body(area);
+        let body = body(area, self.prompt.as_ref());
         if let Some(shown) = &mut self.shown
             && self.as_text
             && shown.text.is_none()
@@ -365,7 +349,7 @@ impl Pane for ResultPane {
     }
 
     fn draw(&self, area: Rect, buf: &mut Buffer, focused: bool, cx: &Cx) {
-        let body = self.body(area);
+        let body = body(area, self.prompt.as_ref());
         let Some(call) = call(cx) else {
             let text = "no result yet — pick a tool (3), fill in the form (4), ctrl+s sends";
             empty(body, buf, cx, text);
@@ -383,14 +367,14 @@ impl Pane for ResultPane {
         }
         if let Some(prompt) = &self.prompt {
             let key = cx.theme.style(Role::Key);
-            let row = Self::prompt_row(area);
+            let row = last_row(area);
             prompt.draw("/", row, buf, key, cx.theme.style(Role::Text));
         }
     }
 
     fn cursor(&self, area: Rect) -> Option<Position> {
         let prompt = self.prompt.as_ref()?;
-        Some(prompt.cursor("/", Self::prompt_row(area)))
+        Some(prompt.cursor("/", last_row(area)))
     }
 
     fn shows_time(&self, cx: &Cx) -> bool {

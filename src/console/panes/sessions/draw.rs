@@ -32,12 +32,17 @@ impl Sessions {
                     self.draw_session(session, tally, &mut cells, cx);
                 }
             }
-            Node::Backend(_, name) => {
+            Node::Sandbox(_, name) => {
+                let used = cells.right(&states(tally, cx));
+                cells.left(4, &clean(name), cx.theme.style(Role::Text), used);
+            }
+            Node::Backend(_, sandbox, name) => {
                 let used = cells.right(&states(tally, cx));
                 let dim = cx.theme.style(Role::Dim);
                 let times = format!(" ×{}", tally.total());
                 let wide = u16::try_from(width(&times)).unwrap_or_default();
-                let x = cells.left(4, &clean(name), dim, used + wide);
+                let left = if sandbox.is_some() { 6 } else { 4 };
+                let x = cells.left(left, &clean(name), dim, used + wide);
                 cells.left(x, &times, dim, used);
             }
         }

@@ -4,7 +4,8 @@
 //! sites (which sandbox?) ── debt (which stay when we are gone?)
 //!   └── cell (what one server has there) ── mark (what runs for it?), job (one thing from begin to end)
 //! process ── started, attached, seen to, ended ── stderr
-//! relay ── stdin and stdout of a process ── framing (lines), outgoing (messages), reattach (what became of it?), fence
+//! relay ── stdin and stdout of a process ── pump (from socket to socket) ── reattach (what became of it?), fence
+//!   └── ears ── framing (lines), mouth ── outgoing (messages)
 //! actions ── what can be asked of a runtime, typed ── trouble (why it was not done)
 //! connection ── keeps a socket for actions, one after another ── link (who waits for which reply?)
 //! socket ── one web socket: TLS, deadlines, why it could not be opened ── place (URLs, headers, ids)
@@ -17,14 +18,17 @@ pub mod actions;
 mod cell;
 pub mod connection;
 mod debt;
+mod ears;
 mod fence;
 mod framing;
 mod job;
 mod link;
 mod mark;
+mod mouth;
 mod outgoing;
 mod place;
 mod process;
+mod pump;
 mod reattach;
 pub mod relay;
 mod sites;

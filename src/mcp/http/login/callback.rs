@@ -24,8 +24,9 @@ pub(super) struct Callback {
 }
 
 impl Callback {
-    pub async fn listen() -> io::Result<Self> {
-        let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
+    /// At this port, or at a free one.
+    pub async fn listen(port: Option<u16>) -> io::Result<Self> {
+        let listener = TcpListener::bind(("127.0.0.1", port.unwrap_or_default())).await?;
         let port = listener.local_addr()?.port();
         Ok(Self {
             listener,

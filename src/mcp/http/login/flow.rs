@@ -1,18 +1,21 @@
 //! One login from the server's wish to the keys, and their renewal.
 
+use std::error::Error;
+use std::sync::Arc;
 use std::time::Duration;
 
 use reqwest::Url;
 use reqwest::header::HeaderValue;
-use rmcp::transport::auth::{AuthorizationMetadataSource, AuthorizationRequest};
+use rmcp::transport::auth::{AuthorizationMetadataSource, AuthorizationRequest, OAuthClientConfig};
 use rmcp::transport::{AuthError, AuthorizationManager, AuthorizationSession};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use super::callback::Callback;
 use super::wire::Wire;
 use super::{Browser, Login, Wanted};
 use crate::drivers::Steps;
 use crate::mcp::hints::failure;
+use crate::mcp::wire;
 use crate::model::{Cause, Failure, Stage};
 use crate::stores::logs::{LogWriter, Source};
 
@@ -20,6 +23,10 @@ use crate::stores::logs::{LogWriter, Source};
 const PATIENCE: Duration = Duration::from_secs(300);
 /// For finding out where.
 const DISCOVERY: Duration = Duration::from_secs(60);
+/// Before a key that could not be renewed is tried again.
+const LULL: Duration = Duration::from_secs(10);
+/// Characters of what others say in our sentences.
+const EXCERPT: usize = 300;
 
 impl Login {
     /// Sees to a login if the server wants one; `steps` and `log` tell the user where.
@@ -93,15 +100,57 @@ impl Login {
             return Err(failed(text).hint(hint));
         }
         manager.set_metadata(found.metadata);
-        let callback = Callback::listen().await.map_err(|error| {
+        let callback = Callback::listen(self.server.oauth.callback_port).await;
+        let callback = callback.map_err(|error| {
             Failure::caused_by(Stage::Connect, "waiting for the browser", error)
         })?;
-        let request = AuthorizationRequest::new(&callback.url)
-            .with_client_name("envdeck")
-            .with_initial_scope_selection();
+        let mut scopes = manager.select_initial_scopes(&[]).await;
+        if challenge.is_some_and(|challenge| self.rights(challenge).is_some()) {
+            // What was granted before is still needed.
+            let granted = self.keys.scopes();
+            scopes.retain(|scope| !granted.contains(scope));
+            scopes.splice(..0, granted);
+        }
+        let client = self.client(&mut manager, &callback.url, &scopes).await?;
+        let mut request = AuthorizationRequest::new(&callback.url)
+            .with_initial_scope_selection()
+            .with_scopes(scopes)
+            .with_preregistered_client(client.client_id);
+        if let Some(secret) = client.client_secret {
+            request = request.with_client_secret(secret);
+        }
         let session = AuthorizationSession::new(manager, request).await;
         let session = session.map_err(|(_, error)| words(&error))?;
         Ok((session, callback))
+    }
+
+    /// As whom we log in: who we are configured to be, or whom the authorization server now registers.
+    async fn client(
+        &self,
+        manager: &mut AuthorizationManager,
+        callback: &str,
+        scopes: &[String],
+    ) -> Result<OAuthClientConfig, Failure> {
+        if let Some(client) = self.configured_client(callback) {
+            return Ok(client);
+        }
+        let scopes: Vec<_> = scopes.iter().map(String::as_str).collect();
+        let registered = manager.register_client("envdeck", callback, &scopes).await;
+        let client = registered.map_err(|error| {
+            words(&error)
+                .hint("register envdeck there by hand, and configure `oauth` with the client_id")
+        })?;
+        self.keys.set_client_secret(client.client_secret.clone());
+        Ok(client)
+    }
+
+    fn configured_client(&self, callback: &str) -> Option<OAuthClientConfig> {
+        let oauth = &self.server.oauth;
+        let client = OAuthClientConfig::new(oauth.id.clone()?, callback);
+        Some(match &oauth.secret {
+            Some(secret) => client.with_client_secret(secret.expose()),
+            None => client,
+        })
     }
 
     async fn new_manager(&self) -> Result<AuthorizationManager, Failure> {
@@ -117,20 +166,27 @@ impl Login {
     pub(in crate::mcp::http) async fn renewed(&self, refused: &HeaderValue) -> Option<HeaderValue> {
         let _one_at_a_time = self.flow.lock().await;
         let other = |key: &HeaderValue| key != refused;
+        let is_hopeless =
+            |(key, at): &(HeaderValue, Instant)| key == refused && at.elapsed() < LULL;
         // Somebody else has done it, here or in another run.
         self.keys.read()?;
         if let Some(key) = self.key().filter(other) {
             return Some(key);
         }
-        let renewal = timeout(DISCOVERY, self.renew()).await;
-        match renewal {
-            Ok(Ok(())) => self.key().filter(other),
-            Ok(Err(error)) => {
-                tracing::info!("the login at {} cannot be renewed: {error}", self.url);
-                None
-            }
-            Err(_) => None,
+        // Whoever waited shares what came of it.
+        if self.hopeless.lock().as_ref().is_some_and(is_hopeless) {
+            return None;
         }
+        let renewal = timeout(DISCOVERY, self.renew()).await;
+        let renewal = renewal.unwrap_or_else(|_| Err(late("renewing the login", DISCOVERY)));
+        if let Err(error) = renewal {
+            tracing::info!("the login at {} cannot be renewed: {error}", self.url);
+        }
+        let renewed = self.key().filter(other);
+        if renewed.is_none() {
+            *self.hopeless.lock() = Some((refused.clone(), Instant::now()));
+        }
+        renewed
     }
 
     async fn renew(&self) -> Result<(), Failure> {
@@ -139,6 +195,7 @@ impl Login {
             let mut manager = self.new_manager().await?;
             let is_known = manager.initialize_from_store().await;
             if is_known.map_err(|error| words(&error))? {
+                self.take_secret(&mut manager)?;
                 *kept = Some(manager);
             }
         }
@@ -148,6 +205,55 @@ impl Login {
         let renewed = manager.refresh_token().await;
         renewed.map(drop).map_err(|error| words(&error))
     }
+
+    /// What the store knows of our client is its id alone.
+    fn take_secret(&self, manager: &mut AuthorizationManager) -> Result<(), Failure> {
+        let credentials = self.keys.read();
+        let id = credentials.map(|kept| kept.client_id).unwrap_or_default();
+        let registered = || {
+            let secret = self.keys.client_secret()?;
+            Some(OAuthClientConfig::new(id, self.url.as_str()).with_client_secret(secret))
+        };
+        let client = self.configured_client(self.url.as_str());
+        let Some(client) = client.or_else(registered) else {
+            return Ok(());
+        };
+        let configured = manager.configure_client(client);
+        configured.map_err(|error| words(&error))
+    }
+
+    /// Sees to a login with more rights in the midst of a call; goes on if that ends before the user is done.
+    pub(in crate::mcp::http) async fn step_up(
+        self: &Arc<Self>,
+        log: &LogWriter,
+    ) -> Result<(), Cause> {
+        let (login, log) = (self.clone(), log.clone());
+        let given = tokio::spawn(async move {
+            let given = login.give(&Steps::new().0, &log).await;
+            // For all else what was granted before is enough.
+            *login.wanted.lock() = None;
+            given
+        });
+        let given = given
+            .await
+            .unwrap_or_else(|error| Err(failed(error.to_string())));
+        given.map_err(|failure| failure.cause)
+    }
+}
+
+/// A sentence of rmcp and what is behind it; it may quote a whole page.
+fn words(error: &AuthError) -> Failure {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(error) = source {
+        text = format!("{text}: {error}");
+        source = error.source();
+    }
+    let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    failed(format!(
+        "the login failed: {}",
+        wire::excerpt(&text, EXCERPT)
+    ))
 }
 
 /// What we said to the authorization server, and it will say to us.
@@ -183,8 +289,4 @@ fn late(what: &'static str, after: Duration) -> Failure {
 
 fn failed(text: impl Into<String>) -> Failure {
     Failure::new(Stage::Connect, Cause::Login(text.into()))
-}
-
-fn words(error: &AuthError) -> Failure {
-    failed(format!("the login failed: {error}"))
 }

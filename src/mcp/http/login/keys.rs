@@ -23,27 +23,32 @@ pub(super) struct Keys(Arc<Place>);
 struct Place {
     server: String,
     file: PathBuf,
-    /// The one for requests, as it was read or written last: other runs may have renewed it since.
-    token: Mutex<Option<String>>,
+    /// As it was read or written last: other runs may have renewed it since.
+    kept: Mutex<Kept>,
 }
 
 /// As it is in the file.
-#[derive(Clone, Serialize, Deserialize)]
+#[derive(Clone, Default, Serialize, Deserialize)]
 struct Kept {
     server: String,
-    credentials: StoredCredentials,
+    credentials: Option<StoredCredentials>,
+    /// Of the client that we were registered as, if it got one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    client_secret: Option<String>,
+    /// The one for requests, taken out of the credentials.
+    #[serde(skip)]
+    token: Option<String>,
 }
 
 type Work<'a, T> = Pin<Box<dyn Future<Output = Result<T, AuthError>> + Send + 'a>>;
 
 impl Keys {
-    /// Those of the server at `url`.
-    pub fn of(directory: &Path, url: &Url) -> Self {
-        let digest = Sha256::digest(url.as_str().as_bytes());
-        let mut name = String::new();
-        for byte in &digest[..8] {
+    /// Those of the server at `url`, whose `name` tells it from others.
+    pub fn of(directory: &Path, url: &Url, name: &str) -> Self {
+        let mut digest = String::new();
+        for byte in &Sha256::digest(name.as_bytes())[..8] {
             // Writing to a string does not fail.
-            let _ = write!(name, "{byte:02x}");
+            let _ = write!(digest, "{byte:02x}");
         }
         let host = url
             .host_str()
@@ -51,8 +56,8 @@ impl Keys {
             .replace([':', '[', ']'], "_");
         let place = Place {
             server: url.to_string(),
-            file: directory.join(format!("{host}-{name}.json")),
-            token: Mutex::default(),
+            file: directory.join(format!("{host}-{digest}.json")),
+            kept: Mutex::default(),
         };
         let keys = Self(Arc::new(place));
         keys.read();
@@ -61,7 +66,23 @@ impl Keys {
 
     /// The one for requests, if there is one.
     pub fn token(&self) -> Option<String> {
-        self.0.token.lock().clone()
+        self.0.kept.lock().token.clone()
+    }
+
+    /// What was granted at the last login.
+    pub fn scopes(&self) -> Vec<String> {
+        let kept = self.0.kept.lock();
+        let credentials = kept.credentials.as_ref();
+        credentials.map_or(vec![], |kept| kept.granted_scopes.clone())
+    }
+
+    pub fn client_secret(&self) -> Option<String> {
+        self.0.kept.lock().client_secret.clone()
+    }
+
+    /// Goes into the file with what is handed out to that client.
+    pub fn set_client_secret(&self, secret: Option<String>) {
+        self.0.kept.lock().client_secret = secret;
     }
 
     /// Reads what is in the file now.
@@ -69,14 +90,18 @@ impl Keys {
         let kept = fs::read(&self.0.file).ok();
         let kept: Option<Kept> = kept.and_then(|text| serde_json::from_slice(&text).ok());
         let kept = kept.filter(|kept| kept.server == self.0.server);
-        *self.0.token.lock() = kept.as_ref().and_then(token);
-        kept.map(|kept| kept.credentials)
+        let mut kept = kept.unwrap_or_default();
+        kept.token = token(kept.credentials.as_ref());
+        *self.0.kept.lock() = kept.clone();
+        kept.credentials
     }
 
     fn write(&self, credentials: StoredCredentials) -> io::Result<()> {
         let kept = Kept {
             server: self.0.server.clone(),
-            credentials,
+            token: token(Some(&credentials)),
+            credentials: Some(credentials),
+            client_secret: self.client_secret(),
         };
         let directory = self.0.file.parent().unwrap_or(Path::new("."));
         private_directory(directory)?;
@@ -84,12 +109,12 @@ impl Keys {
         let new = tempfile::NamedTempFile::new_in(directory)?;
         serde_json::to_writer(&new, &kept)?;
         new.persist(&self.0.file)?;
-        *self.0.token.lock() = token(&kept);
+        *self.0.kept.lock() = kept;
         Ok(())
     }
 
     fn remove(&self) -> io::Result<()> {
-        *self.0.token.lock() = None;
+        *self.0.kept.lock() = Kept::default();
         match fs::remove_file(&self.0.file) {
             Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
             _ => Ok(()),
@@ -108,8 +133,8 @@ impl Keys {
     }
 }
 
-fn token(kept: &Kept) -> Option<String> {
-    let response = kept.credentials.token_response.as_ref()?;
+fn token(credentials: Option<&StoredCredentials>) -> Option<String> {
+    let response = credentials?.token_response.as_ref()?;
     let response = serde_json::to_value(response).ok()?;
     response["access_token"].as_str().map(str::to_owned)
 }

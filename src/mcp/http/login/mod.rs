@@ -17,9 +17,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use parking_lot::Mutex;
-use reqwest::header::{AUTHORIZATION, HeaderValue};
-use rmcp::transport::AuthorizationManager;
+use reqwest::header::HeaderValue;
+use rmcp::transport::{AuthorizationManager, WWWAuthenticateParams};
 use tokio::sync::RwLock;
+use tokio::time::Instant;
 
 pub use browser::Browser;
 
@@ -48,8 +49,7 @@ impl Logins {
 
     /// The login at a server, given or not; `None` where the configuration has credentials of its own.
     pub fn at(&self, server: &HttpServer) -> Option<Arc<Login>> {
-        let is_own = |(name, _): &(String, _)| name.eq_ignore_ascii_case(AUTHORIZATION.as_str());
-        if server.headers.iter().any(is_own) {
+        if server.has_own_authorization() {
             return None;
         }
         let mut url = server.parsed().ok()?;
@@ -58,14 +58,18 @@ impl Logins {
         url.set_fragment(None);
         let _ = url.set_username("");
         let _ = url.set_password(None);
+        // Another client has other keys.
+        let client = server.oauth.id.as_deref().unwrap_or_default();
+        let name = format!("{url} {client}").trim_end().to_owned();
         let mut known = self.0.known.lock();
-        let login = known.entry(url.to_string()).or_insert_with(|| {
+        let login = known.entry(name.clone()).or_insert_with(|| {
             Arc::new(Login {
-                keys: Keys::of(&self.0.directory, &url),
+                keys: Keys::of(&self.0.directory, &url, &name),
                 server: server.clone(),
                 url,
                 browser: self.0.browser.clone(),
                 wanted: Mutex::default(),
+                hopeless: Mutex::default(),
                 flow: tokio::sync::Mutex::default(),
                 manager: RwLock::default(),
             })
@@ -83,6 +87,8 @@ pub struct Login {
     browser: Browser,
     /// The server refused us for want of one.
     wanted: Mutex<Option<Wanted>>,
+    /// A key that could not be renewed, and when that was tried.
+    hopeless: Mutex<Option<(HeaderValue, Instant)>>,
     /// Held by the one who logs in or renews.
     flow: tokio::sync::Mutex<()>,
     /// Knows the authorization server, once it was needed.
@@ -106,6 +112,17 @@ struct Wanted {
     refused: Option<String>,
 }
 
+/// What a server asks for that knows us, but refuses a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Rights {
+    /// More than was granted at the last login.
+    Missing,
+    /// What was granted, so that another login is of no use.
+    Granted,
+    /// It does not say what.
+    Unnamed,
+}
+
 impl Login {
     /// What goes into the `Authorization` of a request.
     pub(super) fn key(&self) -> Option<HeaderValue> {
@@ -123,6 +140,26 @@ impl Login {
     /// Whether the server has refused us for want of it.
     pub fn is_wanted(&self) -> bool {
         self.wanted.lock().is_some()
+    }
+
+    /// Which rights a refusal asks for, if that is what it does.
+    pub(super) fn rights(&self, challenge: &str) -> Option<Rights> {
+        let said = WWWAuthenticateParams::parse(challenge, &self.url);
+        if !said.is_insufficient_scope() {
+            return None;
+        }
+        let scope = said.scope.unwrap_or_default();
+        let mut asked = scope.split_whitespace().peekable();
+        if asked.peek().is_none() {
+            return Some(Rights::Unnamed);
+        }
+        let granted = self.keys.scopes();
+        let is_granted = |scope: &str| granted.iter().any(|one| one == scope);
+        Some(if asked.all(is_granted) {
+            Rights::Granted
+        } else {
+            Rights::Missing
+        })
     }
 
     /// The server refused us; what is to be told instead of `cause`.

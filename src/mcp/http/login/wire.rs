@@ -12,7 +12,8 @@ use rmcp::transport::auth::{
 use tokio::time::timeout;
 
 use crate::mcp::http::client::builder;
-use crate::model::{Failure, HttpServer};
+use crate::mcp::http::words;
+use crate::model::{Failure, HttpServer, place};
 
 /// Of an answer, bytes.
 const LIMIT: usize = 1 << 20;
@@ -51,7 +52,9 @@ async fn exchange(
     for _ in 0..=REDIRECTS {
         let sent = client.request(parts.method.clone(), url.clone());
         let sent = sent.headers(parts.headers.clone()).body(body.clone());
-        let mut answer = sent.send().await.map_err(reqwest::Error::without_url)?;
+        let sent = sent.send().await;
+        let mut answer =
+            sent.map_err(|error| words::unreachable(&place(&url), &error, PATIENCE))?;
         let next = answer.headers().get(LOCATION);
         let next = next.and_then(|next| url.join(next.to_str().ok()?).ok());
         if let Some(next) = next.filter(|_| follows && answer.status().is_redirection()) {
@@ -63,7 +66,8 @@ async fn exchange(
             headers.clone_from(answer.headers());
         }
         let mut whole = Vec::new();
-        while let Some(chunk) = answer.chunk().await? {
+        let broken = |error| words::broken(&place(&url), &error);
+        while let Some(chunk) = answer.chunk().await.map_err(broken)? {
             whole.extend_from_slice(&chunk);
             if whole.len() > LIMIT {
                 return Err(format!("the answer is over the limit of {LIMIT} bytes").into());
