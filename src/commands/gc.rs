@@ -36,7 +36,7 @@ pub fn run(is_dry: bool, paths: &Paths, out: &mut dyn Write) -> anyhow::Result<E
         .map(|(driver, failure)| format!("{driver}: {failure}"));
     problems.extend(blind);
     if is_dry {
-        tell(out, "would remove", &left)?;
+        tell(out, "would remove", &left, &before)?;
     } else {
         let failed = runtime.block_on(remove(&drivers));
         // What cannot be asked cannot be told to remove anything either; once is enough.
@@ -53,7 +53,7 @@ pub fn run(is_dry: bool, paths: &Paths, out: &mut dyn Write) -> anyhow::Result<E
         };
         let (there, gone): (Vec<_>, Vec<_>) = left.into_iter().partition(is_there);
         if !gone.is_empty() || there.is_empty() {
-            tell(out, "removed", &gone)?;
+            tell(out, "removed", &gone, &before)?;
         }
         problems.extend(
             there
@@ -103,9 +103,18 @@ async fn remove(drivers: &Installed) -> Vec<(&'static str, Failure)> {
     join_all(reaped).await.into_iter().flatten().collect()
 }
 
-fn tell(out: &mut dyn Write, done: &str, left: &[Leftover]) -> std::io::Result<()> {
+fn tell(
+    out: &mut dyn Write,
+    done: &str,
+    left: &[Leftover],
+    survey: &Survey,
+) -> std::io::Result<()> {
     if left.is_empty() {
-        return writeln!(out, "nothing is left by killed runs");
+        let seen = match survey.blind.as_slice() {
+            [] => "",
+            _ => ", as far as can be seen",
+        };
+        return writeln!(out, "nothing is left by killed runs{seen}");
     }
     write!(out, "{done}:\n{}", leftovers(left))
 }
