@@ -113,7 +113,7 @@ async fn failures_have_the_names_of_their_phases_and_only_some_are_tried_again()
         lasting("disabled", disabled),
         once("image", image),
         Backend {
-            start_timeout: seconds(5),
+            start_timeout: seconds(15),
             ..once("silent", silent)
         },
         lasting("large", large),
