@@ -5,11 +5,10 @@ use std::time::Instant;
 use envdeck::model::{
     Cause, Command, InstanceId, Phase, Sandbox, SandboxNetwork, SandboxPhase, Sharing,
 };
-use serde_json::json;
 
 use crate::bench::PATIENCE;
 use crate::deck::{Deck, count, open, seconds};
-use crate::lab::{Lab, PYTHON, ask, assert_ready, failure_of, inside, once, only, ready_for_the};
+use crate::lab::{Lab, PYTHON, assert_ready, failure_of, inside, once, only, ready_for_the};
 
 /// A server that says which interpreter it runs in.
 const SERVER: &str = "python";
