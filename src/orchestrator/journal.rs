@@ -13,7 +13,8 @@ pub(super) fn write(fleet: &Fleet, event: &Event) {
     let what = &event.what;
     let about = what.call().and_then(|id| fleet.calls.get(&id));
     let session = what.session().or(about.map(|call| &call.session));
-    let session = session.map(field::display);
+    // Whoever knows the whole of it may use the session.
+    let session = session.map(|session| field::display(session.short()));
     let instance = what.instance().or(about.map(|call| &call.instance));
     let instance = instance.map(field::display);
     let call = what.call().map(field::display);
