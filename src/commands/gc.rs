@@ -38,7 +38,12 @@ pub fn run(is_dry: bool, paths: &Paths, out: &mut dyn Write) -> anyhow::Result<E
     if is_dry {
         tell(out, "would remove", &left)?;
     } else {
-        problems.extend(runtime.block_on(remove(&drivers)));
+        let failed = runtime.block_on(remove(&drivers));
+        // What cannot be asked cannot be told to remove anything either; once is enough.
+        let is_news =
+            |(driver, _): &(&str, Failure)| before.blind.iter().all(|(it, _)| it != driver);
+        let news = failed.into_iter().filter(is_news);
+        problems.extend(news.map(|(driver, failure)| format!("{driver}: {failure}")));
         runs::sweep(&paths.cache)?;
         let after = runtime.block_on(Survey::take(paths, &drivers))?.left();
         let is_there = |one: &Leftover| {
@@ -85,14 +90,14 @@ fn elsewhere(directory: &Path) -> (Elsewhere, Vec<String>) {
 }
 
 /// Has all drivers remove what nobody owns any more; returns what went wrong.
-async fn remove(drivers: &Installed) -> Vec<String> {
+async fn remove(drivers: &Installed) -> Vec<(&'static str, Failure)> {
     // No run of ours: everything that is to stay belongs to one that lives.
     let nobody = RunId::new("");
     let reaped = drivers.all().into_iter().map(|driver| {
         let nobody = nobody.clone();
         async move {
-            let failed = |failure: Failure| format!("{}: {failure}", driver.kind());
-            driver.reap(&nobody).await.err().map(failed)
+            let failure = driver.reap(&nobody).await.err()?;
+            Some((driver.kind(), failure))
         }
     });
     join_all(reaped).await.into_iter().flatten().collect()

@@ -72,6 +72,23 @@ impl<'a> FrontEnd<'a> {
             Self::Serve(_) | Self::Errand(_) => ResultStore::forgetful(),
         }
     }
+
+    /// Calls are kept across runs where that is possible; a run without is better than none.
+    fn history(self, paths: &Paths) -> Option<History> {
+        let opened = private_directory(&paths.state).and_then(|()| match self {
+            Self::Console => History::open(paths.history()),
+            Self::Serve(_) | Self::Errand(_) => History::open_to_add(paths.history()),
+        });
+        opened
+            .map_err(|error| {
+                let path = paths.history();
+                Progress::new().line(&format!(
+                    "envdeck: calls are not kept: {}: {error}",
+                    path.display()
+                ));
+            })
+            .ok()
+    }
 }
 
 /// A running core. Dropped without [`Host::end`] it kills what runs.
@@ -118,7 +135,7 @@ impl Host {
             drivers: drivers.clone(),
             run: run.clone(),
             results: front_end.results(&directory),
-            history: history(paths),
+            history: front_end.history(paths),
         });
         let handle = orchestrator.handle();
         let filter = filter.unwrap_or(&config.log_level);
@@ -258,20 +275,6 @@ fn core_runtime() -> io::Result<Runtime> {
 fn logins(paths: &Paths) -> Logins {
     let has_terminal = io::stdin().is_terminal() || io::stderr().is_terminal();
     Logins::new(&paths.logins(), Browser::of_user(has_terminal))
-}
-
-/// Calls are kept across runs where that is possible; a run without is better than none.
-fn history(paths: &Paths) -> Option<History> {
-    let opened = private_directory(&paths.state).and_then(|()| History::open(paths.history()));
-    opened
-        .map_err(|error| {
-            let path = paths.history();
-            Progress::new().line(&format!(
-                "envdeck: calls are not kept: {}: {error}",
-                path.display()
-            ));
-        })
-        .ok()
 }
 
 /// Ends in the background what killed runs left; what belongs to a run that lives is not touched.

@@ -152,7 +152,8 @@ pub struct History {
 }
 
 struct Shared {
-    records: Mutex<Records>,
+    /// `None` where nobody looks at them.
+    records: Option<Mutex<Records>>,
     unreadable: u64,
     unwritten: Arc<AtomicU64>,
     /// Taken when the last clone goes.
@@ -169,14 +170,7 @@ impl History {
     /// # Errors
     /// If the file can be neither read nor made.
     pub fn open(path: impl Into<PathBuf>) -> io::Result<Self> {
-        let path = path.into();
-        if let Some(directory) = path.parent() {
-            DirBuilder::new()
-                .recursive(true)
-                .mode(0o700)
-                .create(directory)?;
-        }
-        let journal = Journal::open(path)?;
+        let journal = journal(path.into())?;
         let mut unreadable = 0;
         let mut newest = Vec::new();
         journal.for_each_newest_first(|line| {
@@ -191,6 +185,18 @@ impl History {
             .into_iter()
             .rev()
             .for_each(|record| records.push(record));
+        Self::of(journal, Some(Mutex::new(records)), unreadable)
+    }
+
+    /// The same for a run where nobody looks: what is added goes to the file alone, of which nothing is read.
+    ///
+    /// # Errors
+    /// If the file cannot be made.
+    pub fn open_to_add(path: impl Into<PathBuf>) -> io::Result<Self> {
+        Self::of(journal(path.into())?, None, 0)
+    }
+
+    fn of(journal: Journal, records: Option<Mutex<Records>>, unreadable: u64) -> io::Result<Self> {
         let unwritten = Arc::<AtomicU64>::default();
         let (queue, waiting) = sync_channel(QUEUE);
         let (end, written) = sync_channel(0);
@@ -202,7 +208,7 @@ impl History {
                 drop(end);
             })?;
         let shared = Shared {
-            records: Mutex::new(records),
+            records,
             unreadable,
             unwritten,
             queue: Some(queue),
@@ -217,7 +223,9 @@ impl History {
     /// Adds a record and has it written. Never blocks: what the disk cannot take in time is not saved, but counted.
     pub fn append(&self, record: Record) {
         let record = Arc::new(record);
-        self.shared.records.lock().push(record.clone());
+        if let Some(records) = &self.shared.records {
+            records.lock().push(record.clone());
+        }
         let queue = self.shared.queue.as_ref();
         if queue.is_none_or(|queue| queue.try_send(record).is_err()) {
             self.shared.unwritten.fetch_add(1, Ordering::Relaxed);
@@ -226,7 +234,8 @@ impl History {
 
     /// All records in memory, oldest first. The same `Arc` as long as nothing is added.
     pub fn records(&self) -> Arc<VecDeque<Arc<Record>>> {
-        self.shared.records.lock().list.clone()
+        let records = self.shared.records.as_ref();
+        records.map_or_else(Arc::default, |records| records.lock().list.clone())
     }
 
     /// Lines of the file that could not be read.
@@ -238,6 +247,16 @@ impl History {
     pub fn unwritten(&self) -> u64 {
         self.shared.unwritten.load(Ordering::Relaxed)
     }
+}
+
+fn journal(path: PathBuf) -> io::Result<Journal> {
+    if let Some(directory) = path.parent() {
+        DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(directory)?;
+    }
+    Journal::open(path)
 }
 
 /// Writes records until the last [`History`] is gone.
@@ -322,6 +341,17 @@ mod tests {
             [record(1), record(2)]
         );
         assert_eq!((history.unreadable(), history.unwritten()), (0, 0));
+    }
+
+    #[test]
+    fn what_is_only_added_is_there_for_the_next_run() {
+        let home = tempfile::tempdir().unwrap();
+        let path = home.path().join("history.jsonl");
+        let history = History::open_to_add(&path).unwrap();
+        history.append(record(1));
+        assert!(history.records().is_empty());
+        drop(history);
+        assert_eq!(tools(&History::open(&path).unwrap()), ["tool-1"]);
     }
 
     #[test]

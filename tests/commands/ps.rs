@@ -130,3 +130,15 @@ fn nothing_at_all_is_no_error() {
         "looking makes nothing"
     );
 }
+
+#[test]
+fn an_engine_that_is_not_there_is_told_once() {
+    let shell = Shell::new();
+    let mut command = shell.command(&["gc"]);
+    command.env("DOCKER_HOST", "unix:///no/such.sock");
+    let said = Run::of(command.spawn().unwrap()).end();
+    let lines: Vec<_> = said.code(3).stderr.lines().collect();
+    let told = "envdeck: local_docker: check: there is no Docker engine";
+    assert_eq!(lines.len(), 1, "{said:#?}");
+    assert!(lines[0].starts_with(told), "{said:#?}");
+}
