@@ -98,7 +98,8 @@ pub enum Sharing {
     Shared,
 }
 
-/// What becomes of the host's project directory.
+/// What a configuration says of the host's project directory. Servers have a copy in any case: a sandbox is shared, and
+/// nothing in it reaches the host.
 #[derive(
     Clone,
     Copy,
@@ -112,10 +113,9 @@ pub enum Sharing {
 )]
 #[strum(serialize_all = "snake_case")]
 pub enum HostPathMode {
-    /// The server has a copy; nothing that it does reaches the host.
     #[default]
     Ro,
-    /// The directory itself is mounted, and the server may change it.
+    /// Where it comes from it has no effect on projects that are copied, either. The log tells that it has none.
     Rw,
 }
 

@@ -216,10 +216,11 @@ async fn who_gives_up_is_forgotten_and_the_next_one_gets_its_own_reply() {
 
 #[tokio::test]
 async fn nobody_there_is_told_at_once_and_waited_for_on_request() {
-    let peer = Peer::listen().await;
-    let place = peer.place();
-    drop(peer);
-    let connection = Connection::new(place.clone());
+    // Held, so that nobody else gets it, and without anybody who listens.
+    let held = tokio::net::TcpSocket::new_v4().unwrap();
+    held.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let endpoint = format!("ws://{}", held.local_addr().unwrap());
+    let connection = Connection::new(Place::at(&endpoint).unwrap());
     let trouble = connection.ready(Instant::now()).await.unwrap_err();
     assert!(trouble.is_outage());
     let failure = trouble.at(Stage::Check);

@@ -71,11 +71,7 @@ impl Runtime {
         let server = directory.path().join("project");
         std::fs::create_dir(&server).unwrap();
         std::fs::write(server.join("server.mjs"), include_str!("server.mjs")).unwrap();
-        let port = TcpListener::bind("127.0.0.1:0")
-            .unwrap()
-            .local_addr()
-            .unwrap()
-            .port();
+        let port = free_port();
         let mut runtime = Self {
             version,
             port,
@@ -198,6 +194,14 @@ impl Drop for Runtime {
         let script = "docker ps --all --quiet --filter label=langbot.box=true | xargs -r docker rm --force >/dev/null";
         let _ = Command::new("sh").args(["-c", script]).status();
     }
+}
+
+/// One that the system gives to nobody who asks for any, so that it is still free when the runtime listens, and again
+/// after it was killed.
+fn free_port() -> u16 {
+    let mut ports = std::iter::repeat_with(|| rand::random_range(15_000..30_000));
+    let free = ports.find(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok());
+    free.unwrap()
 }
 
 fn home() -> PathBuf {

@@ -1,10 +1,14 @@
 //! Dependencies of projects: installed once, again when they change, and nobody waits for those of somebody else.
 
-use envdeck::model::{Cause, Command, Fleet, Phase, SandboxPhase};
-use serde_json::json;
+use std::time::Instant;
 
-use crate::deck::{count, open, seconds};
-use crate::lab::{Lab, PYTHON, ask, assert_ready, failure_of, inside, once, only, ready_for_the};
+use envdeck::model::{
+    Cause, Command, InstanceId, Phase, Sandbox, SandboxNetwork, SandboxPhase, Sharing,
+};
+
+use crate::bench::PATIENCE;
+use crate::deck::{Deck, count, open, seconds};
+use crate::lab::{Lab, PYTHON, assert_ready, failure_of, inside, once, only, ready_for_the};
 
 /// A server that says which interpreter it runs in.
 const SERVER: &str = "python";
@@ -79,54 +83,92 @@ fn silent_index() -> (std::net::TcpListener, String) {
     (listener, format!("http://{address}/simple"))
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "needs a Docker engine and images"]
-async fn an_installation_that_hangs_ends_alone() {
-    let lab = Lab::new().await;
-    let (_listener, index) = silent_index();
+/// A project whose installation waits for ever, and one without any, for the same sandbox.
+fn hanging_and_quick(lab: &Lab, index: &str) -> (Sandbox, Sandbox) {
     let script = lab.projects.tiny("hanging");
     let requirements = format!("--index-url {index}\nidna\n");
     lab.projects
         .write("hanging/requirements.txt", &requirements);
     let mut hanging = lab.projects.sandbox(PYTHON, SERVER, &[&script]);
-    hanging.install.timeout = seconds(30);
-    hanging.profile.network = envdeck::model::SandboxNetwork::Named("host".into());
+    hanging.profile.network = SandboxNetwork::Named("host".into());
     let mut quick = lab.projects.tiny_sandbox("quick");
     quick.profile = hanging.profile.clone();
-    let backends = vec![once("hanging", hanging), once("quick", quick)];
-    // Not even the only slot for starts is kept from others.
-    let deck = lab.deck_with(1, backends);
-    let opening = deck.asking(open(&[("hanging", 1), ("quick", 1)]));
-    let of = |fleet: &Fleet, name| {
-        fleet
-            .instances()
-            .find(|one| &*one.backend.name == name)
-            .cloned()
-    };
-    deck.wait_until("the quick one is ready", |fleet| {
-        of(fleet, "quick").is_some_and(|one| one.phase == Phase::Ready)
-    })
-    .await;
-    let hanging = of(&deck.fleet(), "hanging").unwrap();
-    assert_eq!(hanging.phase, Phase::Starting);
-    let quick = only(&deck, "quick");
-    let pid = ask(&deck, &quick, "pid", json!({})).await;
-    let hangs = || {
-        inside(
-            &deck,
-            &quick,
-            "grep -a -l '[p]ip' /proc/[0-9]*/cmdline | wc -l",
-        )
-    };
-    opening.await.unwrap().unwrap();
-    let hanging = deck
-        .wait_for_phase(&only(&deck, "hanging"), Phase::Failed)
-        .await;
+    (hanging, quick)
+}
+
+/// Waits until so many installations run in the sandbox of this instance.
+async fn are_installed(deck: &Deck, seen_by: &InstanceId, count: u32) {
+    let script = "grep -a -l '[p]ip.install' /proc/[0-9]*/cmdline | wc -l";
+    let deadline = Instant::now() + PATIENCE;
+    while inside(deck, seen_by, script).await != count.to_string() {
+        assert!(
+            Instant::now() < deadline,
+            "there are not {count} installations"
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs a Docker engine and images"]
+async fn an_installation_that_hangs_ends_alone() {
+    let lab = Lab::new().await;
+    let (_listener, index) = silent_index();
+    let (mut hanging, quick) = hanging_and_quick(&lab, &index);
+    hanging.install.timeout = seconds(12);
+    let deck = lab.deck(vec![once("hanging", hanging), once("quick", quick)]);
+    deck.open(&[("hanging", 1), ("quick", 1)]).await;
+    let (hanging, quick) = (only(&deck, "hanging"), only(&deck, "quick"));
+    let hanging = deck.wait_for_phase(&hanging, Phase::Failed).await;
     let failure = &hanging.death.as_ref().unwrap().failure;
     assert_eq!(failure.phase, Some(SandboxPhase::DepInstall));
     assert!(matches!(failure.cause, Cause::Deadline { .. }), "{failure}");
-    assert_eq!(hangs().await, "0");
-    assert_eq!(ask(&deck, &quick, "pid", json!({})).await, pid);
+    are_installed(&deck, &quick, 0).await;
+    assert_ready(&deck, "quick");
     assert_eq!(lab.sandboxes().await.len(), 1);
+    lab.down(deck).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs a Docker engine and images"]
+async fn nobody_waits_for_the_installation_of_somebody_else_and_it_ends_when_it_is_given_up() {
+    let lab = Lab::new().await;
+    let (_listener, index) = silent_index();
+    let (mut hanging, mut quick) = hanging_and_quick(&lab, &index);
+    (hanging.sharing, quick.sharing) = (Sharing::Shared, Sharing::Shared);
+    // Not even the only slot for starts is kept from others.
+    let deck = lab.deck_with(1, vec![once("hanging", hanging), once("quick", quick)]);
+    let opening = deck.asking(open(&[("hanging", 1)]));
+    deck.wait_until("the slot is taken", |fleet| {
+        fleet.instances().any(|one| one.phase == Phase::Starting)
+    })
+    .await;
+    deck.open(&[("quick", 1)]).await;
+    let (hanging, quick) = (only(&deck, "hanging"), only(&deck, "quick"));
+    assert_ready(&deck, "quick");
+    assert_eq!(deck.instance(&hanging).phase, Phase::Starting);
+    let manifest = lab.projects.path("hanging/requirements.txt");
+    let text = std::fs::read_to_string(&manifest).unwrap();
+
+    // What is left of it is no trouble to the next start, nor to what clears up.
+    are_installed(&deck, &quick, 1).await;
+    std::fs::remove_file(&manifest).unwrap();
+    deck.request(Command::Stop(hanging.clone())).await.unwrap();
+    deck.wait_for_phase(&hanging, Phase::Stopped).await;
+    opening.await.unwrap().unwrap();
+    deck.request(Command::Start(hanging.clone())).await.unwrap();
+    ready_for_the(1, &deck, &hanging).await;
+    are_installed(&deck, &quick, 0).await;
+    std::fs::write(&manifest, text).unwrap();
+    deck.request(Command::Restart(hanging.clone()))
+        .await
+        .unwrap();
+    are_installed(&deck, &quick, 1).await;
+    deck.request(Command::Remove(hanging)).await.unwrap();
+    are_installed(&deck, &quick, 0).await;
+    let deadline = Instant::now() + PATIENCE;
+    while inside(&deck, &quick, "ls /workspace/.mcp").await != quick.as_str() {
+        assert!(Instant::now() < deadline, "its place is still there");
+    }
+    assert_ready(&deck, "quick");
     lab.down(deck).await;
 }

@@ -1,5 +1,6 @@
 //! An engine that is started again under its sandboxes: on an engine of the test's own.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bollard::query_parameters::ImportImageOptionsBuilder;
@@ -7,10 +8,13 @@ use envdeck::drivers::docker::Address;
 use envdeck::model::{Instance, Phase, SandboxNetwork, fact};
 use futures::TryStreamExt;
 use nix::sys::signal::Signal;
+use tokio::time::{sleep, timeout};
 
 use crate::daemon::Daemon;
-use crate::lab::{Lab, ask, connect, eventually, lasting};
+use crate::lab::{Lab, ask, connect, lasting};
 
+/// For all servers to be as they were, on a busy machine, too.
+const PATIENCE: Duration = Duration::from_secs(120);
 /// Busybox, with a server in awk; `tests/images/build` makes it.
 const TINY: &str = "envdeck-tests/tiny";
 
@@ -29,31 +33,25 @@ async fn lost_and_back(signal: Signal, live_restore: bool) {
     assert_eq!(lab.sandboxes().await.len(), 1);
 
     daemon.end(signal).await;
-    eventually("word of the outage", || {
-        let fleet = deck.fleet();
-        let is_told = |one: &std::sync::Arc<Instance>| {
-            let says = one.facts.iter().any(|(name, _)| &**name == fact::ENGINE);
-            says || one.phase != Phase::Ready
-        };
-        fleet.instances().all(is_told).then_some(())
-    })
-    .await;
+    let told = deck.wait_until("word of the outage", |fleet| {
+        let is_told =
+            |one: &Arc<Instance>| one.phase != Phase::Ready || one.fact(fact::ENGINE).is_some();
+        fleet.instances().all(is_told)
+    });
+    timeout(PATIENCE, told).await.expect("word of the outage");
     // Long enough for all attempts, if an engine that is away were counted as one.
-    tokio::time::sleep(Duration::from_secs(8)).await;
+    sleep(Duration::from_secs(8)).await;
     let fleet = deck.fleet();
     assert!(
         fleet.instances().all(|one| one.phase != Phase::Failed),
         "{fleet:?}"
     );
     daemon.start().await;
-    eventually("return of all", || {
-        let fleet = deck.fleet();
-        let is_back = |phase, restarts| phase == Phase::Ready && restarts == 1;
-        let mut all = fleet.instances();
-        all.all(|one| is_back(one.phase, one.restarts))
-            .then_some(())
-    })
-    .await;
+    let back = deck.wait_until("their return", |fleet| {
+        let is_back = |one: &Arc<Instance>| one.phase == Phase::Ready && one.restarts > 0;
+        fleet.instances().all(is_back)
+    });
+    timeout(PATIENCE, back).await.expect("their return");
     for one in deck.fleet().instances() {
         let echo = ask(&deck, &one.id, "echo", serde_json::json!({"text": "hi"})).await;
         assert!(echo.contains("hi"), "{echo}");
@@ -61,10 +59,10 @@ async fn lost_and_back(signal: Signal, live_restore: bool) {
     // What was lost is removed when it is found.
     let one_is_left = async {
         while lab.sandboxes().await.len() != 1 {
-            tokio::time::sleep(Duration::from_millis(50)).await;
+            sleep(Duration::from_millis(50)).await;
         }
     };
-    let left = tokio::time::timeout(crate::bench::PATIENCE, one_is_left).await;
+    let left = timeout(PATIENCE, one_is_left).await;
     left.expect("one sandbox");
     let [sandbox] = &lab.sandboxes().await[..] else {
         panic!("one sandbox")

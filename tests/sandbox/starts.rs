@@ -1,5 +1,10 @@
 //! Starts in sandboxes: what a server gets, and by which name it is told what went wrong.
 
+use bollard::models::{ContainerConfig, ContainerCreateBody};
+use bollard::query_parameters::{
+    CommitContainerOptionsBuilder, CreateContainerOptions, RemoveImageOptions,
+    UploadToContainerOptionsBuilder,
+};
 use envdeck::drivers::{Driver, WindowSize};
 use envdeck::model::{Backend, Cause, Phase, RestartPolicy, SandboxPhase, Secret, Stage};
 use serde_json::{Value, json};
@@ -89,6 +94,55 @@ async fn a_script_runs_where_its_copy_is_and_finds_what_it_needs() {
     lab.down(deck).await;
 }
 
+/// An image whose containers take a while to get to their first command; it must be removed.
+async fn sluggish_image(lab: &Lab) -> String {
+    let slow = b"#!/bin/sh\nsleep 1\nexec /usr/bin/chmod \"$@\"\n";
+    let mut header = tar::Header::new_gnu();
+    header.set_mode(0o755);
+    header.set_size(slow.len() as u64);
+    let mut archive = tar::Builder::new(Vec::new());
+    let path = "usr/local/bin/chmod";
+    archive.append_data(&mut header, path, &slow[..]).unwrap();
+    let archive = bollard::body_full(archive.into_inner().unwrap().into());
+
+    let docker = &lab.docker;
+    let body = ContainerCreateBody {
+        image: Some(PYTHON.to_owned()),
+        ..ContainerCreateBody::default()
+    };
+    let container = docker.create_container(None::<CreateContainerOptions>, body);
+    let container = container.await.unwrap().id;
+    let to = UploadToContainerOptionsBuilder::new().path("/").build();
+    let uploaded = docker.upload_to_container(&container, Some(to), archive);
+    uploaded.await.unwrap();
+    let options = CommitContainerOptionsBuilder::new()
+        .container(&container)
+        .build();
+    let committed = docker.commit_container(options, ContainerConfig::default());
+    let image = committed.await.unwrap().id;
+    docker.remove_container(&container, None).await.unwrap();
+    image
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs a Docker engine and images"]
+async fn the_first_server_waits_for_a_sandbox_that_takes_its_time() {
+    let lab = Lab::new().await;
+    let image = sluggish_image(&lab).await;
+    let mut sandbox = lab.projects.tiny_sandbox("tiny");
+    sandbox.profile.image.clone_from(&image);
+    let deck = lab.deck(vec![once("tiny", sandbox)]);
+    let session = deck.open(&[("tiny", 2)]).await;
+    let ready = count(&deck.fleet(), &session, Phase::Ready);
+    assert!(deck.close(session).await.is_empty());
+    lab.docker
+        .remove_image(&image, None::<RemoveImageOptions>, None)
+        .await
+        .unwrap();
+    assert_eq!(ready, 2);
+    lab.down(deck).await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs a Docker engine and images"]
 async fn failures_have_the_names_of_their_phases_and_only_some_are_tried_again() {
@@ -113,7 +167,7 @@ async fn failures_have_the_names_of_their_phases_and_only_some_are_tried_again()
         lasting("disabled", disabled),
         once("image", image),
         Backend {
-            start_timeout: seconds(5),
+            start_timeout: seconds(15),
             ..once("silent", silent)
         },
         lasting("large", large),

@@ -12,6 +12,7 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
+use tokio_util::task::TaskTracker;
 
 use super::provide::{CLEAR, Home, INSTALL, PLACE, UNPACK, ended_well};
 use crate::drivers::docker::exec::{Command, Done, Inside};
@@ -25,6 +26,10 @@ pub const PLACES: &str = "/workspace/.mcp";
 const MARGIN: Duration = Duration::from_secs(15);
 /// For what only looks or makes a directory.
 const SHORT: Duration = Duration::from_secs(30);
+/// What a shell says of a process that was ended by SIGKILL.
+pub(super) const KILLED: i32 = 137;
+/// Attempts to kill: two at the same time kill one another.
+const KILLS: u32 = 3;
 const CLEARING: Duration = Duration::from_secs(60);
 /// For the end of an installation.
 const QUITTING: Duration = Duration::from_secs(10);
@@ -40,6 +45,8 @@ pub struct Cell {
     pub place: Arc<str>,
     /// MiB in it, as last measured.
     filled: Arc<Mutex<Option<u64>>>,
+    /// Ends of what was given up, which would take along whatever begins meanwhile.
+    ends: TaskTracker,
 }
 
 impl Cell {
@@ -51,7 +58,10 @@ impl Cell {
             return Err(SandboxPhase::Staging.refused(text));
         }
         let place = format!("{PLACES}/{name}").into();
+        let ends = TaskTracker::new();
+        ends.close();
         Ok(Self {
+            ends,
             room,
             user,
             place,
@@ -87,22 +97,32 @@ impl Cell {
             return Ok(());
         }
         let tenths = within.as_millis() / 100;
-        let command = self.script(END, &["KILL", &tenths.to_string()]);
-        let done = self.run(command, within + MARGIN).await;
-        let done = match done {
-            // With the sandbox all that was in it is gone.
-            Err(_) if !self.room.is_open() => return Ok(()),
-            done => done?,
-        };
-        if done.succeeded() {
-            return Ok(());
+        for _ in 0..KILLS {
+            let command = self.script(END, &["KILL", &tenths.to_string()]);
+            let done = match self.run(command, within + MARGIN).await {
+                // With the sandbox all that was in it is gone.
+                Err(_) if !self.room.is_open() => return Ok(()),
+                done => done?,
+            };
+            match done.exit.code {
+                Some(0) => return Ok(()),
+                // By another one, for it is a process of this user as well.
+                Some(KILLED) => {}
+                _ => break,
+            }
         }
         let text = format!("processes of user {} cannot be killed", self.user);
         Err(Failure::other(Stage::Stop, text))
     }
 
+    /// Kills all of its processes some time, in `work`; what is to live has to wait for that.
+    pub fn ending<F: Future>(&self, work: F) -> impl Future<Output = F::Output> + use<F> {
+        self.ends.track_future(work)
+    }
+
     /// Removes its directory with all that is in it.
     pub async fn clear(&self) -> Result<(), Failure> {
+        self.ends.wait().await;
         let command = self.script(CLEAR, &[&self.place]);
         let done = self.run(command, CLEARING).await?;
         ended_well(&done.exit, &done.last_words(), "remove its directory")
@@ -160,6 +180,7 @@ impl Home for Cell {
     }
 
     async fn furnish(&self) -> Result<(), Failure> {
+        self.ends.wait().await;
         let command = self.script(PLACE, &[&self.place]);
         let done = self.run(command, SHORT).await?;
         ended_well(&done.exit, &done.last_words(), "make its directory")

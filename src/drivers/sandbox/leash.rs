@@ -32,9 +32,10 @@ impl Leash {
 impl Drop for Leash {
     fn drop(&mut self) {
         if let Some(cell) = self.cell.take() {
-            self.house.see_to(async move {
+            let ends = cell.clone();
+            self.house.see_to(ends.ending(async move {
                 let _ = cell.kill(KILLING).await;
-            });
+            }));
         }
     }
 }

@@ -149,11 +149,11 @@ impl Drop for Process {
     fn drop(&mut self) {
         if !self.is_gone {
             let (cell, lot) = (self.cell.clone(), self.lot.clone());
-            self.house.see_to(async move {
+            self.house.see_to(self.cell.ending(async move {
                 if cell.kill(KILLING).await.is_err() {
                     let _ = lot.condemn(&cell.room).await;
                 }
-            });
+            }));
         }
     }
 }

@@ -8,7 +8,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tokio_util::task::AbortOnDropHandle;
 
-use super::cell::Cell;
+use super::cell::{Cell, KILLED};
 use super::serve::{not_found, unknown};
 use crate::drivers::docker::exec::Exec;
 use crate::drivers::docker::watch::ContainerState;
@@ -25,8 +25,6 @@ const LAST_WORDS: Duration = Duration::from_millis(500);
 const MEASURING: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(10)];
 /// For the end of what is killed.
 const KILLING: Duration = Duration::from_secs(5);
-/// What SIGKILL leaves, also that of the kernel for want of memory.
-const KILLED: i32 = 137;
 
 /// How it has ended, once it has.
 pub type End = Result<Exit, Failure>;
@@ -130,6 +128,7 @@ impl Supervision {
         if let Some(failure) = not_found(&exit, &self.log) {
             return Err(failure);
         }
+        // By the kernel for want of memory, perhaps.
         if exit.code == Some(KILLED) {
             match self.why_killed().await {
                 Some(Why::Broken(failure)) => return Err(failure),

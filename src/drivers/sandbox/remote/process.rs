@@ -96,7 +96,7 @@ impl Process {
         };
         let attached = target.clone().attach(Some(order.log.clone())).await;
         let relay = attached.map_err(|refusal| not_attached(refusal, &stderr))?;
-        let made_of = made_of(&target, &sandbox, &ready, dialect);
+        let made_of = made_of(&target, cell.site.name(), &sandbox, &ready, dialect);
         Ok(Self::supervised(relay, stderr, target, cell.mark, made_of))
     }
 
@@ -135,12 +135,19 @@ impl Process {
     }
 }
 
-fn made_of(target: &Target, sandbox: &Session, ready: &Ready, dialect: Dialect) -> Facts {
+fn made_of(
+    target: &Target,
+    name: String,
+    sandbox: &Session,
+    ready: &Ready,
+    dialect: Dialect,
+) -> Facts {
     let mut facts: Facts = vec![
         ("command".into(), quote::line(&ready.command).into()),
         ("runtime".into(), target.connection.place().name().into()),
         ("speaks".into(), dialect.to_string().into()),
-        ("sandbox".into(), target.session.as_str().into()),
+        (fact::SANDBOX.into(), name.into()),
+        ("box session".into(), target.session.as_str().into()),
         (
             fact::NAME.into(),
             sandbox.backend_session_id.as_str().into(),

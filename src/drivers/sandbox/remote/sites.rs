@@ -269,6 +269,11 @@ async fn delete(connection: &Connection, session: &str) -> Result<(), Trouble> {
 }
 
 impl Site {
+    /// What those who share it see: `box-1a2b`.
+    pub fn name(&self) -> String {
+        format!("box-{}", &self.key[..4])
+    }
+
     /// Where the sandbox has what belongs to an instance.
     pub fn directory(&self, instance: &InstanceId) -> String {
         // Nothing else can be written where the rest is read-only.
