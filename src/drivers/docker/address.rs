@@ -35,6 +35,11 @@ impl Address {
         Surroundings::of_process().address()
     }
 
+    /// Whether nobody tells where an engine is, and there is none in the usual places.
+    pub fn is_nowhere() -> bool {
+        Surroundings::of_process().is_nowhere()
+    }
+
     /// What follows `DOCKER_HOST=`.
     pub fn parse(host: &str) -> Result<Self, NoAddress> {
         let (scheme, rest) = host.split_once("://").unwrap_or(("tcp", host));
@@ -116,13 +121,21 @@ impl Surroundings<'_> {
                 _ => Ok(address),
             };
         }
-        let name = self
-            .text("DOCKER_CONTEXT")
-            .or_else(|| self.current_context());
-        match name.as_deref() {
-            None | Some(DEFAULT_CONTEXT) => Ok(Address::Unix(self.socket())),
-            Some(name) => self.of_context(name),
+        match self.context() {
+            None => Ok(Address::Unix(self.socket())),
+            Some(name) => self.of_context(&name),
         }
+    }
+
+    fn is_nowhere(&self) -> bool {
+        self.text("DOCKER_HOST").is_none() && self.context().is_none() && !self.socket().exists()
+    }
+
+    /// The context in use, if that is one.
+    fn context(&self) -> Option<String> {
+        let name = self.text("DOCKER_CONTEXT");
+        let name = name.or_else(|| self.current_context());
+        name.filter(|name| name != DEFAULT_CONTEXT)
     }
 
     fn text(&self, name: &str) -> Option<String> {
@@ -237,18 +250,33 @@ mod tests {
             self.write(&path, &meta)
         }
 
-        fn address(&self) -> Result<String, NoAddress> {
+        fn look<T>(&self, at: impl FnOnce(Surroundings<'_>) -> T) -> T {
             let system_socket = self.home.path().join("system.sock");
-            Surroundings {
+            at(Surroundings {
                 env: &|name| self.env.get(name).cloned(),
                 system_socket: &system_socket,
-            }
-            .address()
-            .map(|address| {
+            })
+        }
+
+        fn address(&self) -> Result<String, NoAddress> {
+            self.look(|around| around.address()).map(|address| {
                 let home = self.home.path().display().to_string();
                 address.to_string().replace(&home, "~")
             })
         }
+
+        fn is_nowhere(&self) -> bool {
+            self.look(|around| around.is_nowhere())
+        }
+    }
+
+    #[test]
+    fn an_engine_is_nowhere_only_where_nobody_tells_of_one() {
+        assert!(Desk::new().is_nowhere());
+        assert!(Desk::new().set("DOCKER_CONTEXT", "default").is_nowhere());
+        assert!(!Desk::new().write("system.sock", "").is_nowhere());
+        assert!(!Desk::new().set("DOCKER_HOST", "unix:///gone").is_nowhere());
+        assert!(!Desk::new().set("DOCKER_CONTEXT", "gone").is_nowhere());
     }
 
     #[test]

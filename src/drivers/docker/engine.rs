@@ -118,6 +118,11 @@ impl Engine {
         }
     }
 
+    /// Whether nobody tells where it is, and there is none in the usual places.
+    pub fn is_nowhere(&self) -> bool {
+        self.shared.fixed.is_none() && Address::is_nowhere()
+    }
+
     /// Whether files of this host can be mounted into its containers, as far as the address tells.
     pub fn is_local(&self) -> bool {
         match self.locate() {
