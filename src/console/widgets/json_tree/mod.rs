@@ -164,8 +164,12 @@ impl JsonTree {
     pub fn on_action(&mut self, action: Action) -> bool {
         let page = usize::from(self.area.height).max(1);
         let last = self.rows().saturating_sub(1);
-        // From the first key on, folding is the user's.
-        self.begun = true;
+        let was_begun = self.begun;
+        if !was_begun && matches!(self.root.body, Body::Members(_)) {
+            // From the first key on, folding is the user's.
+            self.unfold_first();
+            self.begun = true;
+        }
         match action {
             Action::Up => self.cursor = self.cursor.saturating_sub(1),
             Action::Down => self.cursor = (self.cursor + 1).min(last),
@@ -178,7 +182,10 @@ impl JsonTree {
             Action::Open => self.toggle(),
             Action::FoldAll => self.fold_all(),
             Action::UnfoldAll => self.unfold_all(),
-            _ => return false,
+            _ => {
+                self.begun = was_begun;
+                return false;
+            }
         }
         true
     }
@@ -368,5 +375,29 @@ fn has_inside(doc: &Arc<Document>, child: &Child) -> Lazy<bool> {
     match doc.embedded(&child.value) {
         Lazy::Ready(inner) => Lazy::Ready(inner.is_some()),
         Lazy::Pending => Lazy::Pending,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+    use crate::stores::background::Background;
+
+    #[test]
+    fn a_key_before_the_first_look_does_not_leave_everything_folded() {
+        let text = br#"{"content":[{"type":"text","text":"hi"}],"isError":false}"#;
+        let text = Bytes::from_static(text);
+        let doc = Arc::new(Document::new(text, Background::capture()));
+        let rows = |before: Option<Action>| {
+            let mut tree = JsonTree::new(doc.clone());
+            before.map(|action| tree.on_action(action));
+            tree.sync(Rect::new(0, 0, 80, 20));
+            tree.rows()
+        };
+        assert_eq!(rows(None), 5);
+        assert_eq!(rows(Some(Action::Zoom)), 5);
+        assert_eq!(rows(Some(Action::Down)), 5);
     }
 }
