@@ -145,6 +145,19 @@ fn a_search_goes_to_the_match_and_wraps_around() {
 }
 
 #[test]
+fn the_level_of_a_message_can_be_searched_and_filtered() {
+    let (mut harness, writer) = logs(60, 15);
+    writer.line(Source::Server(Severity::Error), "chatter: broken");
+    writer.line(Source::Stderr, "all is well");
+    harness.redraw();
+    let harness = harness.press("/error<enter>");
+    assert!(!harness.screen().contains("no match"));
+    let harness = harness.press("&error<enter>");
+    assert_eq!(body(&harness)[0], "server  error chatter: broken");
+    assert!(!harness.screen().contains("all is well"));
+}
+
+#[test]
 fn a_match_is_marked_where_it_is() {
     let (mut harness, writer) = logs(60, 15);
     writer.line(Source::Stderr, "a \u{1b}[31mred needle\u{1b}[0m");

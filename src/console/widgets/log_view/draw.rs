@@ -114,8 +114,7 @@ impl LogView {
         let Some(search) = &self.search else {
             return looks;
         };
-        let found = search.ranges(&line.line.text);
-        let found: Vec<_> = found.map(|at| at.start + lead..at.end + lead).collect();
+        let found: Vec<_> = search.ranges(&body(line)).collect();
         overlay(&looks, &found, cx.theme.style(Role::Match))
     }
 }

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::ops::Range;
 
+use super::viewport::body;
 use crate::console::widgets::matcher::Matcher;
 use crate::model::InstanceId;
 use crate::stores::logs::{LogLine, LogStore};
@@ -50,7 +51,7 @@ impl Filter {
     }
 
     pub fn passes(&self, line: &LogLine) -> bool {
-        self.matcher.is_match(&line.line.text) != self.inverse
+        self.matcher.is_match(&body(line)) != self.inverse
     }
 
     /// Whether every kept line has been looked at.

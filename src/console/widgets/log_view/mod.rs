@@ -10,6 +10,7 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::{Position, Rect};
 
 use self::filter::Filter;
+use self::viewport::body;
 use super::matcher::Matcher;
 use super::prompt::{Prompt, Typed};
 use super::text::count;
@@ -267,7 +268,7 @@ impl LogView {
             return Vec::new();
         };
         let matches = |line: &LogLine| {
-            search.is_match(&line.line.text)
+            search.is_match(&body(line))
                 && self
                     .filter
                     .as_ref()
